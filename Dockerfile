@@ -1,0 +1,59 @@
+# One image for each command: docker build --target api .
+ARG GO_VERSION=1.26.5
+FROM golang:${GO_VERSION}-bookworm AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN --mount=type=cache,target=/go/pkg/mod go mod download
+COPY . .
+ARG VERSION=dev
+# The log folder belongs to the user below, so that a volume mounted there does.
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+    CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /out/ ./cmd/... \
+    && mkdir -p /rootfs/etc/ssl/certs /rootfs/var/log/pharos \
+    && cp /etc/ssl/certs/ca-certificates.crt /rootfs/etc/ssl/certs/ \
+    && echo 'pharos:x:65532:65532::/:/none' >/rootfs/etc/passwd \
+    && chown 65532:65532 /rootfs/var/log/pharos
+
+FROM scratch AS base
+COPY --from=build /rootfs/ /
+USER 65532:65532
+
+FROM base AS api
+COPY --from=build /out/api /api
+EXPOSE 8101
+HEALTHCHECK CMD ["/api", "-health"]
+ENTRYPOINT ["/api"]
+
+FROM base AS feed
+COPY --from=build /out/feed /feed
+EXPOSE 8111
+HEALTHCHECK CMD ["/feed", "-health"]
+ENTRYPOINT ["/feed"]
+
+FROM base AS jobs
+COPY --from=build /out/jobs /jobs
+EXPOSE 8123
+HEALTHCHECK CMD ["/jobs", "-health"]
+ENTRYPOINT ["/jobs"]
+
+FROM base AS ingest
+COPY --from=build /out/ingest /ingest
+EXPOSE 8121
+HEALTHCHECK CMD ["/ingest", "-health"]
+ENTRYPOINT ["/ingest"]
+
+FROM base AS analytics
+COPY --from=build /out/analytics /analytics
+EXPOSE 8122
+HEALTHCHECK CMD ["/analytics", "-health"]
+ENTRYPOINT ["/analytics"]
+
+FROM base AS intake
+COPY --from=build /out/intake /intake
+EXPOSE 8200
+HEALTHCHECK CMD ["/intake", "-health"]
+ENTRYPOINT ["/intake"]
+
+FROM base AS pharos
+COPY --from=build /out/pharos /pharos
+ENTRYPOINT ["/pharos"]

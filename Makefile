@@ -1,0 +1,38 @@
+# Every target that a user or CI needs; `make help` prints them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+help: ## print this
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: ## get what is missing, build, start everything, and say where to look
+	@dev/up
+
+down: ## stop everything in order; the data stays
+	@dev/down
+
+status: ## every process, its health and its memory
+	@dev/status
+
+logs: ## follow the logs of one process: make logs SERVICE=api-1
+	@dev/logs $(SERVICE)
+
+clean: ## stop, and remove all data (asks first; FORCE=1 does not)
+	@FORCE=$(FORCE) dev/clean
+
+build: ## build our programs into var/bin
+	@dev/build
+
+test: ## every test, as CI runs them: vet, lint, unit, store and end-to-end tests
+	@dev/test
+
+lint: ## vet, golangci-lint, gofmt and shellcheck
+	@dev/lint
+
+fuzz: ## fuzz what parses a stranger's input, FUZZTIME=30s for each
+	@dev/fuzz
+
+bench: ## benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: help up down status logs clean build test lint fuzz bench

@@ -1,0 +1,144 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"pharos/feed"
+	"pharos/feed/feedhttp"
+	"pharos/internal/fault"
+	"pharos/internal/httpserver"
+)
+
+type newPost struct {
+	Text string `json:"text"`
+}
+
+func (s *Server) createPost(c *gin.Context) {
+	var in newPost
+	if !decode(c, &in, func() error { return feed.ValidateText(in.Text) }) {
+		return
+	}
+	p, err := s.feed.CreatePost(c.Request.Context(), call(c), in.Text)
+	if err != nil {
+		s.problem(c, fmt.Errorf("create post: %w", err))
+		return
+	}
+	c.JSON(http.StatusCreated, p)
+}
+
+func (s *Server) deletePost(c *gin.Context) {
+	s.answer(c, "delete post", s.feed.DeletePost(c.Request.Context(), call(c), c.Param("id")))
+}
+
+func (s *Server) follow(c *gin.Context) {
+	s.answer(c, "follow", s.feed.Follow(c.Request.Context(), call(c), c.Param("handle")))
+}
+
+func (s *Server) unfollow(c *gin.Context) {
+	s.answer(c, "unfollow", s.feed.Unfollow(c.Request.Context(), call(c), c.Param("handle")))
+}
+
+func (s *Server) timeline(c *gin.Context) {
+	limit, cursor, err := page(c)
+	if err != nil {
+		s.problem(c, err)
+		return
+	}
+	in := call(c)
+	key := answerKey{in.Identity.UserID, limit, cursor}
+	answer, err := s.feed.Timeline(c.Request.Context(), in, limit, cursor)
+	switch {
+	case err == nil:
+		s.stale.put(key, answer.JSON, s.now().Add(-answer.Age))
+	case isOutage(err):
+		body, age, ok := s.stale.get(key)
+		if !ok {
+			s.problem(c, fmt.Errorf("read feed: %w", err))
+			return
+		}
+		httpserver.LogFault(c, fmt.Errorf("feed of %s ago served: %w", age.Round(time.Second), err))
+		answer = feedhttp.Answer{JSON: body, Age: age, Degraded: []string{"feed"}}
+	default:
+		s.problem(c, fmt.Errorf("read feed: %w", err))
+		return
+	}
+	encode(c, answer)
+}
+
+// isOutage tells feed being away, or without its stores, from an answer.
+func isOutage(err error) bool {
+	return fault.Is(err, fault.Unavailable) || fault.From(err).Code == fault.Timeout
+}
+
+func (s *Server) requests(c *gin.Context) {
+	limit, cursor, err := page(c)
+	if err != nil {
+		s.problem(c, err)
+		return
+	}
+	answer, err := s.feed.Requests(c.Request.Context(), call(c), limit, cursor)
+	if err != nil {
+		s.problem(c, fmt.Errorf("read requests: %w", err))
+		return
+	}
+	encode(c, answer)
+}
+
+// encode answers with a body of feed's as it is, but for what was away when it
+// was made: that is in "degraded", and a stale one has Age and Warning (RFC
+// 7234, 5.5.1).
+func encode(c *gin.Context, a feedhttp.Answer) {
+	c.Header("Cache-Control", "private, no-store")
+	if len(a.Degraded) > 0 && a.Age > 0 {
+		c.Header("Age", strconv.FormatInt(int64(a.Age/time.Second), 10))
+		c.Header("Warning", `110 - "Response is Stale"`)
+	}
+	c.Data(http.StatusOK, "application/json; charset=utf-8", markDegraded(a.JSON, a.Degraded))
+}
+
+// markDegraded adds the names to a JSON object as its last member.
+func markDegraded(object []byte, parts []string) []byte {
+	end := bytes.LastIndexByte(object, '}')
+	if len(parts) == 0 || end < 0 {
+		return object
+	}
+	names, err := json.Marshal(parts)
+	if err != nil { // strings always marshal
+		return object
+	}
+	member := `,"degraded":`
+	if len(bytes.TrimSpace(object[:end])) == 1 {
+		member = member[1:]
+	}
+	return slices.Concat(object[:end], []byte(member), names, []byte("}"))
+}
+
+// page reads the parameters that every list takes: limit and cursor.
+func page(c *gin.Context) (limit int, cursor string, err error) {
+	limit = feed.DefaultLimit
+	for name, values := range c.Request.URL.Query() {
+		if len(values) > 1 {
+			return 0, "", fault.Field(fault.InvalidParameter, name, "%s is given more than once.", name)
+		}
+		switch name {
+		case "limit":
+			limit, err = strconv.Atoi(values[0])
+			if err != nil || limit < 1 || limit > feed.MaxLimit {
+				return 0, "", fault.Field(fault.InvalidParameter, "limit", "limit must be a whole number from 1 to %d.", feed.MaxLimit)
+			}
+		case "cursor":
+			cursor = values[0]
+		default:
+			return 0, "", fault.Field(fault.InvalidParameter, name, "There is no parameter of this name; limit and cursor are.")
+		}
+	}
+	return limit, cursor, nil
+}

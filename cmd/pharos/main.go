@@ -1,0 +1,50 @@
+// Command pharos is the operator's command.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+var version = "dev" // set by the linker
+
+type cli struct {
+	Setup     setupCmd     `cmd:"" help:"Prepare Elasticsearch and MongoDB. May be run again at any time."`
+	DLQ       dlqCmd       `cmd:"" name:"dlq" help:"Events that a consumer gave up."`
+	Functions functionsCmd `cmd:"" help:"Print calls, errors and times of the measured functions."`
+	Seed      seedCmd      `cmd:"" help:"Make demo users who follow each other and post."`
+
+	JSON    bool             `help:"Print results as JSON." env:"PHAROS_JSON"`
+	Version kong.VersionFlag `help:"Print the version."`
+}
+
+// usageError is a mistake of whoever runs the command: exit code 2.
+type usageError struct{ error }
+
+func main() {
+	var c cli
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer cancel()
+	k := kong.Parse(&c,
+		kong.Name("pharos"),
+		kong.Description("The operator's command of Pharos. Settings come from the environment; .env.example names them."),
+		kong.Vars{"version": version},
+		kong.UsageOnError(),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	err := k.Run(&c)
+	if err == nil {
+		return
+	}
+	fmt.Fprintf(os.Stderr, "pharos %s: %v\n", k.Command(), err)
+	if errors.As(err, &usageError{}) {
+		os.Exit(2)
+	}
+	os.Exit(1)
+}

@@ -1,0 +1,43 @@
+# shellcheck shell=bash
+# Sourced by dev/lib/bootstrap.sh: gets Apache Kafka, for BUS=kafka.
+
+readonly KAFKA_VERSION=4.1.0
+# Of the list of all its jars with their sums.
+readonly KAFKA_SHA256=ed221617419d07bb7659b744f3b4c53389f757df65c937c410a73b099b49d884
+readonly KAFKA_DIR=$PHAROS_CACHE/kafka-$KAFKA_VERSION
+
+# The broker and what it needs, from Maven: the archive of the project's own
+# site cannot be had from a package registry. Its own local repository, because
+# nothing else needs the jars there.
+fetch_kafka() {
+	local scratch=$PHAROS_CACHE/.tmp/kafka
+	mkdir -p "$scratch"
+	cat >"$scratch/pom.xml" <<XML
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>pharos</groupId>
+  <artifactId>kafka</artifactId>
+  <version>1</version>
+  <packaging>pom</packaging>
+  <dependencies>
+    <dependency>
+      <groupId>org.apache.kafka</groupId>
+      <artifactId>kafka_2.13</artifactId>
+      <version>$KAFKA_VERSION</version>
+    </dependency>
+    <!-- Without it Kafka logs nothing. -->
+    <dependency>
+      <groupId>org.apache.logging.log4j</groupId>
+      <artifactId>log4j-slf4j-impl</artifactId>
+      <version>2.24.3</version>
+    </dependency>
+  </dependencies>
+</project>
+XML
+	mvn -B -q -f "$scratch/pom.xml" -Dmaven.repo.local="$scratch/m2" \
+		org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
+		-DincludeScope=runtime -DoutputDirectory="$scratch/libs"
+	(cd "$scratch/libs" && LC_ALL=C sha256sum -- *.jar) >"$scratch/jars"
+	echo "$KAFKA_SHA256  $scratch/jars" | sha256sum -c -
+	mv "$scratch/libs" "$KAFKA_DIR"
+}

@@ -1,0 +1,112 @@
+package elastic
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// updateStreams gives the write index of each existing stream the mapping that
+// a new one would get. Templates only serve new indices.
+func (s *setup) updateStreams(ctx context.Context, template object) error {
+	var t struct {
+		Patterns []string `json:"index_patterns"`
+	}
+	if err := json.Unmarshal(template.body, &t); err != nil {
+		return fmt.Errorf("index template %s: %w", template.name, err)
+	}
+	streams, indices, err := s.resolve(ctx, t.Patterns)
+	if err != nil {
+		return fmt.Errorf("find streams of index template %s: %w", template.name, err)
+	}
+	for _, name := range indices {
+		s.note(Change{Kind: "index", Name: name, Action: Kept, Note: "it is an index of its own and stands in the way of a data stream, " +
+			"because something was written before the setup; reindex it under another name or delete it"})
+	}
+	if len(streams) == 0 {
+		return nil
+	}
+	mapping, err := s.composed(ctx, template.name)
+	if err != nil {
+		return fmt.Errorf("compose index template %s: %w", template.name, err)
+	}
+	for _, name := range streams {
+		c, err := s.updateMapping(ctx, name, mapping)
+		if err != nil {
+			return err
+		}
+		s.note(c)
+	}
+	return nil
+}
+
+// resolve lists the data streams and the plain indices that the patterns
+// match. (The data stream API is missing in the native Elasticsearch.)
+func (s *setup) resolve(ctx context.Context, patterns []string) (streams, indices []string, err error) {
+	var answer struct {
+		Indices []struct {
+			Name       string `json:"name"`
+			DataStream string `json:"data_stream"`
+		} `json:"indices"`
+		DataStreams []struct {
+			Name string `json:"name"`
+		} `json:"data_streams"`
+	}
+	path := "/_resolve/index/" + url.PathEscape(strings.Join(patterns, ","))
+	if err := s.client.call(ctx, http.MethodGet, path, nil, &answer); err != nil {
+		return nil, nil, err
+	}
+	for _, d := range answer.DataStreams {
+		streams = append(streams, d.Name)
+	}
+	for _, i := range answer.Indices {
+		if i.DataStream == "" {
+			indices = append(indices, i.Name)
+		}
+	}
+	return streams, indices, nil
+}
+
+// composed returns the mapping that a template and its components make.
+func (s *setup) composed(ctx context.Context, template string) (map[string]json.RawMessage, error) {
+	var answer struct {
+		Template struct {
+			Mappings map[string]json.RawMessage `json:"mappings"`
+		} `json:"template"`
+	}
+	if err := s.client.call(ctx, http.MethodPost, "/_index_template/_simulate/"+template, nil, &answer); err != nil {
+		return nil, err
+	}
+	delete(answer.Template.Mappings, "_data_stream_timestamp") // is not ours to set
+	return answer.Template.Mappings, nil
+}
+
+func (s *setup) updateMapping(ctx context.Context, stream string, mapping map[string]json.RawMessage) (Change, error) {
+	change := Change{Kind: "data stream", Name: stream, Action: Unchanged}
+	path := "/" + url.PathEscape(stream) + "/_mapping"
+	var before, after json.RawMessage
+	if err := s.client.call(ctx, http.MethodGet, path, nil, &before); err != nil {
+		return change, fmt.Errorf("get mapping of data stream %s: %w", stream, err)
+	}
+	err := s.client.call(ctx, http.MethodPut, path+"?write_index_only=true", mapping, nil)
+	var refused *Error
+	if errors.As(err, &refused) && (refused.Status == http.StatusBadRequest || refused.Type == "mapper_exception") {
+		change.Action = Kept
+		change.Note = fmt.Sprintf("its mapping can't be changed in place (%s); POST /%s/_rollover starts an index with the new one", refused.Reason, stream)
+		return change, nil
+	}
+	if err != nil {
+		return change, fmt.Errorf("put mapping of data stream %s: %w", stream, err)
+	}
+	if err := s.client.call(ctx, http.MethodGet, path, nil, &after); err != nil {
+		return change, fmt.Errorf("get mapping of data stream %s: %w", stream, err)
+	}
+	if !same(before, after) {
+		change.Action = Updated
+	}
+	return change, nil
+}

@@ -1,0 +1,115 @@
+// Package feedhttp is the wire between the processes api and feed: the server
+// that feed runs and the client that api uses, with the tokens between them.
+package feedhttp
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"pharos/internal/env"
+)
+
+// A call carries two tokens, both signed with INTERNAL_KEY (HS256) and both
+// short-lived: the service credential (Authorization) says that the caller is
+// api, the identity (X-User-Token) for which user and session it calls. Their
+// audiences keep one from being used as the other.
+const (
+	userTokenHeader  = "X-User-Token"
+	issuer           = "api"
+	serviceAudience  = "feed:service"
+	identityAudience = "feed:user"
+	tokenTTL         = time.Minute
+)
+
+// Identity is the signed-in user that a call is made for.
+type Identity struct {
+	UserID    string
+	SessionID string
+}
+
+type identityClaims struct {
+	SessionID string `json:"sid"`
+	jwt.RegisteredClaims
+}
+
+// Keys signs and checks the tokens of the wire.
+type Keys struct {
+	key []byte
+	now func() time.Time
+}
+
+const minKey = 32 // bytes: as long as the hash of HS256
+
+// NewKeys returns the keys made from INTERNAL_KEY, which must have at least 32
+// characters.
+func NewKeys(internal env.Secret, now func() time.Time) (*Keys, error) {
+	if len(internal.Reveal()) < minKey {
+		return nil, fmt.Errorf("INTERNAL_KEY must have at least %d characters", minKey)
+	}
+	return &Keys{[]byte(internal.Reveal()), now}, nil
+}
+
+func (k *Keys) sign(claims jwt.Claims) (string, error) {
+	t, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString(k.key)
+	if err != nil {
+		return "", fmt.Errorf("sign token for feed: %w", err)
+	}
+	return t, nil
+}
+
+func (k *Keys) registered(audience, subject string) jwt.RegisteredClaims {
+	now := k.now()
+	return jwt.RegisteredClaims{
+		Issuer: issuer, Subject: subject, Audience: jwt.ClaimStrings{audience},
+		IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(tokenTTL)),
+	}
+}
+
+// signRequest sets the tokens of a request; id is nil for a call for no user.
+func (k *Keys) signRequest(r *http.Request, id *Identity) error {
+	service, err := k.sign(k.registered(serviceAudience, issuer))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Authorization", "Bearer "+service)
+	if id == nil {
+		return nil
+	}
+	identity, err := k.sign(identityClaims{id.SessionID, k.registered(identityAudience, id.UserID)})
+	if err != nil {
+		return err
+	}
+	r.Header.Set(userTokenHeader, identity)
+	return nil
+}
+
+func (k *Keys) parse(token, audience string, claims jwt.Claims) error {
+	_, err := jwt.ParseWithClaims(token, claims, func(*jwt.Token) (any, error) { return k.key, nil },
+		jwt.WithValidMethods([]string{"HS256"}), jwt.WithIssuer(issuer), jwt.WithAudience(audience),
+		jwt.WithExpirationRequired(), jwt.WithLeeway(5*time.Second), jwt.WithTimeFunc(k.now))
+	return err
+}
+
+func (k *Keys) checkService(r *http.Request) error {
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		return errors.New("no service credential")
+	}
+	return k.parse(token, serviceAudience, &jwt.RegisteredClaims{})
+}
+
+func (k *Keys) identity(r *http.Request) (Identity, error) {
+	var claims identityClaims
+	if err := k.parse(r.Header.Get(userTokenHeader), identityAudience, &claims); err != nil {
+		return Identity{}, err
+	}
+	if claims.Subject == "" || claims.SessionID == "" {
+		return Identity{}, errors.New("identity without user or session")
+	}
+	return Identity{UserID: claims.Subject, SessionID: claims.SessionID}, nil
+}

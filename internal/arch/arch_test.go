@@ -1,0 +1,161 @@
+// Package arch holds the import rule of this repository as a test.
+package arch
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "pharos/"
+
+// may lists, for each of our packages, which of our packages it may import.
+// Packages under internal/ are plumbing that anyone may import; among
+// themselves they follow plumbing.
+var may = map[string][]string{
+	// thinking
+	"tasks":       {},
+	"feed":        {"funcmetrics"},
+	"funcmetrics": {},
+	"jobs":        {"jobs/bigdec", "tasks"},
+	"jobs/bigdec": {},
+	"shop":        {},
+	// adapters
+	"feed/storetest":         {"feed"},
+	"feed/mongostore":        {"feed"},
+	"feed/rediscache":        {"feed"},
+	"feed/sqlstore":          {"feed"},
+	"feed/feedhttp":          {"feed"},
+	"elastic":                {},
+	"funcmetrics/redisqueue": {"funcmetrics"},
+	"funcmetrics/sqlstore":   {"funcmetrics"},
+	"jobs/mongostore":        {"jobs"},
+	"jobs/taskqueue":         {"jobs"},
+	"shop/bustest":           {"shop"},
+	"shop/redisbus":          {"shop"},
+	"shop/kafkabus":          {"shop"},
+	"shop/mongostore":        {"shop"},
+	"shop/busconn":           {"shop", "shop/kafkabus", "shop/redisbus"},
+	// edges
+	"api":    {"feed", "feed/feedhttp", "funcmetrics", "jobs", "shop", "tasks"},
+	"intake": {"elastic"},
+	// wiring
+	"cmd/api":       {"api", "funcmetrics", "funcmetrics/redisqueue", "funcmetrics/sqlstore", "jobs", "jobs/mongostore", "jobs/taskqueue", "shop", "shop/busconn", "shop/redisbus"},
+	"cmd/jobs":      {"funcmetrics", "funcmetrics/redisqueue", "funcmetrics/sqlstore", "jobs", "jobs/mongostore", "jobs/taskqueue"},
+	"cmd/feed":      {"funcmetrics", "funcmetrics/redisqueue", "feed", "feed/feedhttp", "feed/mongostore", "feed/rediscache", "feed/sqlstore"},
+	"cmd/intake":    {"intake", "elastic"},
+	"cmd/ingest":    {"shop", "shop/busconn", "shop/mongostore"},
+	"cmd/analytics": {"elastic", "shop", "shop/busconn", "shop/mongostore"},
+	"cmd/pharos":    {"elastic", "feed/mongostore", "shop", "shop/busconn"},
+}
+
+// plumbing lists what the packages under internal/ may import of each other.
+var plumbing = map[string][]string{
+	"internal/arch":        {},
+	"internal/env":         {},
+	"internal/fault":       {},
+	"internal/lifecycle":   {},
+	"internal/obs":         {},
+	"internal/httpserver":  {"internal/fault", "internal/obs"},
+	"internal/redisconn":   {"internal/env", "internal/resilience"},
+	"internal/process":     {"internal/env", "internal/httpserver", "internal/lifecycle", "internal/obs"},
+	"internal/mongoconn":   {"internal/env"},
+	"internal/mysqlconn":   {"internal/env"},
+	"internal/resilience":  {},
+	"internal/ratelimit":   {"internal/fault", "internal/httpserver"},
+	"internal/idempotency": {"internal/fault", "internal/httpserver"},
+	"internal/teststack":   {"internal/env"},
+}
+
+// drivers names the packages that may import a driver (or what lies below it).
+var drivers = map[string][]string{
+	"go.mongodb.org/mongo-driver":         {"feed/mongostore", "jobs/mongostore", "shop/mongostore", "internal/mongoconn"},
+	"github.com/redis/go-redis":           {"internal/redisconn", "internal/ratelimit", "internal/idempotency", "feed/rediscache", "funcmetrics/redisqueue", "jobs/taskqueue", "shop/redisbus"},
+	"github.com/go-sql-driver/mysql":      {"feed/sqlstore", "funcmetrics/sqlstore", "internal/mysqlconn"},
+	"database/sql":                        {"feed/sqlstore", "funcmetrics/sqlstore", "internal/mysqlconn"},
+	"github.com/pressly/goose":            {"internal/mysqlconn"},
+	"github.com/elastic/go-elasticsearch": {"elastic"},
+	"github.com/elastic/go-docappender":   {"intake"},
+	"github.com/elastic/apm-data":         {"intake"},
+	"github.com/golang-jwt/jwt":           {"api", "feed/feedhttp"},
+	"github.com/hibiken/asynq":            {"jobs/taskqueue"},
+	"github.com/twmb/franz-go":            {"shop/kafkabus"},
+	"github.com/axiomhq/hyperloglog":      {"shop"},
+	"github.com/caarlos0/env":             {"internal/env"},
+	"github.com/alecthomas/kong":          {"cmd/pharos"},
+	"gopkg.in/natefinch/lumberjack.v2":    {"internal/obs"},
+	"go.elastic.co/ecszap":                {"internal/obs"},
+	"go.elastic.co/apm/module/apmgin":     {"internal/httpserver"},
+	"go.elastic.co/apm/module/apmmongo":   {"feed/mongostore", "jobs/mongostore", "shop/mongostore"},
+	"go.elastic.co/apm/module/apmsql":     {"internal/mysqlconn"},
+	"github.com/failsafe-go/failsafe-go":  {"internal/resilience"},
+	"golang.org/x/crypto/argon2":          {"feed"},
+	"github.com/prometheus/client_golang": {"internal/obs", "internal/httpserver", "internal/resilience", "intake", "cmd/feed", "cmd/jobs", "shop"},
+	"testing":                             {"feed/storetest", "internal/teststack", "shop/bustest"},
+}
+
+func TestImports(t *testing.T) {
+	root := os.DirFS(filepath.Join("..", ".."))
+	seen := map[string]bool{}
+	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "var" || d.Name() == "testdata" || name == "dev" || strings.HasPrefix(d.Name(), ".") && name != ".") {
+			return fs.SkipDir
+		}
+		if d.IsDir() || path.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		src, err := fs.ReadFile(root, name)
+		if err != nil {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, src, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		pkg := path.Dir(name)
+		seen[pkg] = true
+		allowed, listed := may[pkg]
+		internal := strings.HasPrefix(pkg, "internal/")
+		if internal {
+			allowed, listed = plumbing[pkg]
+		}
+		if !listed {
+			t.Errorf("%s: package %s has no line in the tables of internal/arch", name, pkg)
+		}
+		for _, spec := range f.Imports {
+			imp, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			dep, ours := strings.CutPrefix(imp, module)
+			free := !internal && strings.HasPrefix(dep, "internal/")
+			if ours && !free && !slices.Contains(allowed, dep) {
+				t.Errorf("%s: %s must not import %s", name, pkg, dep)
+			}
+			for driver, owners := range drivers {
+				if (imp == driver || strings.HasPrefix(imp, driver+"/")) && !slices.Contains(owners, pkg) {
+					t.Errorf("%s: only %v may import %s", name, owners, driver)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg := range may {
+		if !seen[pkg] {
+			t.Errorf("the table lists %s, which is not there", pkg)
+		}
+	}
+}

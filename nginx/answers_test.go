@@ -1,0 +1,326 @@
+package nginx_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pharos/internal/fault"
+)
+
+// slow answers after d.
+func slow(d time.Duration) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(d):
+			answers(w, r)
+		case <-r.Context().Done():
+		}
+	}
+}
+
+// checkProblem holds an answer of nginx's own against internal/fault's rules.
+func checkProblem(t *testing.T, res *http.Response, body string, status int, code fault.Code) {
+	t.Helper()
+	if res.StatusCode != status || res.Header.Get("Content-Type") != fault.ContentType {
+		t.Errorf("%d %s, want %d %s: %s", res.StatusCode, res.Header.Get("Content-Type"), status, fault.ContentType, body)
+	}
+	var p fault.Problem
+	if err := json.Unmarshal([]byte(body), &p); err != nil {
+		t.Fatalf("%v: %s", err, body)
+	}
+	if p.Type != "/problems/"+string(code) || p.Status != status || p.Detail == "" || p.Title == "" {
+		t.Errorf("problem %+v, want %s, %d", p, code, status)
+	}
+	if p.RequestID == "" || p.RequestID != res.Header.Get("X-Request-Id") {
+		t.Errorf("request_id %q, X-Request-Id %q", p.RequestID, res.Header.Get("X-Request-Id"))
+	}
+	// What nginx cannot read never reaches a Go process: the one code that
+	// internal/fault has no use for.
+	if known := p.Fault(); code != "malformed-request" && (known.Code != code || known.Title() != p.Title) {
+		t.Errorf("internal/fault has %q %q, nginx %q %q", known.Code, known.Title(), code, p.Title)
+	}
+	for _, status := range []int{429, 502, 503, 504} {
+		if got := res.Header.Get("Retry-After"); (status == res.StatusCode) && got == "" {
+			t.Errorf("%d without Retry-After", status)
+		}
+	}
+	if res.StatusCode < 429 && res.Header.Get("Retry-After") != "" {
+		t.Errorf("%d with Retry-After", res.StatusCode)
+	}
+	if got := res.Header.Values("Cache-Control"); !slices.Equal(got, []string{"no-store"}) {
+		t.Errorf("Cache-Control %q", got)
+	}
+	checkSecurityHeaders(t, res)
+}
+
+func checkSecurityHeaders(t *testing.T, res *http.Response) {
+	t.Helper()
+	for name, want := range map[string]string{
+		"X-Content-Type-Options":  "nosniff",
+		"X-Frame-Options":         "DENY",
+		"Referrer-Policy":         "strict-origin-when-cross-origin",
+		"Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+		"Server":                  "nginx",
+	} {
+		if got := res.Header.Values(name); !slices.Equal(got, []string{want}) {
+			t.Errorf("%d: %s %q, want %q", res.StatusCode, name, got, want)
+		}
+	}
+	if id := res.Header.Values("X-Request-Id"); len(id) != 1 || !hex32.MatchString(id[0]) {
+		t.Errorf("X-Request-Id %q", id)
+	}
+}
+
+func TestOwnErrorsAreProblems(t *testing.T) {
+	t.Parallel()
+	f := start(t, settings{servers: []string{api(t, answers)}})
+	big := strings.Repeat("a", 9000)
+	for _, c := range []struct {
+		name, method, path, body string
+		headers                  []string
+		status                   int
+		code                     fault.Code
+	}{
+		{"metrics", "GET", "/metrics", "", nil, 404, fault.NotFound},
+		{"readyz", "GET", "/readyz", "", nil, 404, fault.NotFound},
+		{"metrics by detours", "GET", "//%6detrics/", "", nil, 404, fault.NotFound},
+		{"TRACE", "TRACE", "/", "", nil, 405, fault.MethodNotAllowed},
+		{"body", "POST", "/v1/posts", strings.Repeat("a", 1<<20+1), nil, 413, fault.BodyTooLarge},
+		{"URI", "GET", "/" + big, "", nil, 414, fault.LimitExceeded},
+		{"header", "GET", "/", "", []string{"X", big}, 431, fault.LimitExceeded},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			res, body := send(t, c.method, f.url(c.path), c.body, c.headers...)
+			checkProblem(t, res, body, c.status, c.code)
+		})
+	}
+	t.Run("a body at the limit", func(t *testing.T) {
+		if res, body := send(t, "POST", f.url("/"), strings.Repeat("a", 1<<20)); res.StatusCode != 200 {
+			t.Errorf("%d %s", res.StatusCode, body)
+		}
+	})
+	t.Run("HEAD", func(t *testing.T) {
+		if res, body := send(t, "HEAD", f.url("/metrics"), ""); res.StatusCode != 404 || body != "" {
+			t.Errorf("%d %q", res.StatusCode, body)
+		}
+	})
+	for name, request := range map[string]string{
+		"400":         "GET / HTTP/1.1\r\n\r\n",
+		"not HTTP":    "\x16\x03\x01\x00\xff\r\n",
+		"501 and 505": "GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: x\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			head, body, _ := strings.Cut(raw(t, f.addr, request), "\r\n\r\n")
+			var p fault.Problem
+			if err := json.Unmarshal([]byte(body), &p); err != nil || p.Type != "/problems/malformed-request" || p.Status != 400 {
+				t.Errorf("%v: %s\n%s", err, head, body)
+			}
+			if !strings.HasPrefix(head, "HTTP/1.1 400 ") || !strings.Contains(head, "X-Request-Id: "+p.RequestID+"\r\n") {
+				t.Errorf("head %s", head)
+			}
+		})
+	}
+}
+
+func TestServiceAwayIsAProblem(t *testing.T) {
+	t.Parallel()
+	f := start(t, settings{servers: []string{freeAddr(t), freeAddr(t)}})
+	for range 4 { // the later ones find both out of rotation
+		res, body := get(t, f.url("/v1/feed"))
+		checkProblem(t, res, body, 502, fault.Unavailable)
+	}
+}
+
+func TestServiceHangingIsAProblem(t *testing.T) {
+	t.Parallel()
+	f := start(t, settings{servers: []string{api(t, slow(9*time.Second))}})
+	began := time.Now()
+	res, body := send(t, "POST", f.url("/v1/posts"), "{}")
+	checkProblem(t, res, body, 504, fault.Timeout)
+	if took := time.Since(began); took < 7*time.Second || took > 9*time.Second {
+		t.Errorf("answered after %s, want 8 s", took)
+	}
+}
+
+func TestOwnFailureIsAProblem(t *testing.T) {
+	t.Parallel()
+	f := start(t, settings{servers: []string{api(t, answers)}})
+	if err := os.RemoveAll(filepath.Join(f.runDir, "body")); err != nil { // where nginx buffers bodies
+		t.Fatal(err)
+	}
+	res, body := send(t, "POST", f.url("/v1/posts"), strings.Repeat("a", 100<<10))
+	checkProblem(t, res, body, 500, fault.Internal)
+}
+
+func TestRateLimit(t *testing.T) {
+	t.Parallel()
+	f := start(t, settings{servers: []string{api(t, answers)}, rate: "1r/m", burst: "2"})
+	for i := range 5 {
+		res, body := get(t, f.url("/v1/feed"))
+		if i < 3 {
+			if res.StatusCode != 200 || res.Header.Get("Retry-After") != "" {
+				t.Errorf("request %d: %d %s", i, res.StatusCode, body)
+			}
+			continue
+		}
+		checkProblem(t, res, body, 429, fault.TooManyRequests)
+	}
+	for range 5 {
+		if res, body := get(t, f.url("/healthz")); res.StatusCode != 200 {
+			t.Errorf("/healthz: %d %s", res.StatusCode, body)
+		}
+	}
+	if res, _ := get(t, f.url("/HEALTHZ")); res.StatusCode != 429 {
+		t.Errorf("/HEALTHZ: %d, want 429", res.StatusCode)
+	}
+	if log := readLines(t, filepath.Join(f.logDir, "error.log")); len(log) != 0 {
+		t.Errorf("what the access log has is in the error log, too: %s", log)
+	}
+}
+
+// What api says reaches the client as it is, and takes no api out of rotation.
+func TestAnswersOfAPIPassUnchanged(t *testing.T) {
+	t.Parallel()
+	const problem = `{"type":"/problems/unavailable","title":"A part that is needed is away","status":503,"detail":"feed is away","trace_id":"x"}`
+	asked := 0
+	f := start(t, settings{servers: []string{api(t, func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		h := w.Header()
+		h.Set("Content-Type", fault.ContentType)
+		h.Set("Retry-After", "7")
+		h.Set("Cache-Control", "no-store")
+		h.Set("X-Trace-Id", traceID)
+		h.Set("X-Request-Id", "api says")
+		h.Set("Content-Security-Policy", "default-src 'none'")
+		w.WriteHeader(503)
+		_, _ = fmt.Fprint(w, problem)
+	})}})
+	for i := range 6 {
+		res, body := get(t, f.url("/v1/feed"))
+		if res.StatusCode != 503 || body != problem || asked != i+1 {
+			t.Errorf("%d %s, api asked %d times", res.StatusCode, body, asked)
+		}
+		for name, want := range map[string]string{"Retry-After": "7", "Cache-Control": "no-store", "X-Trace-Id": traceID, "Content-Security-Policy": "default-src 'none'"} {
+			if got := res.Header.Values(name); !slices.Equal(got, []string{want}) {
+				t.Errorf("%s %q, want %q", name, got, want)
+			}
+		}
+		if id := res.Header.Values("X-Request-Id"); len(id) != 1 || !hex32.MatchString(id[0]) {
+			t.Errorf("X-Request-Id %q", id)
+		}
+	}
+}
+
+func TestSecurityHeaders(t *testing.T) {
+	t.Parallel()
+	f := start(t, settings{servers: []string{api(t, answers)}})
+	res, _ := get(t, f.url("/"))
+	checkSecurityHeaders(t, res)
+	if got := res.Header.Get("Cache-Control") + res.Header.Get("Retry-After"); got != "" {
+		t.Errorf("api's answer got %q", got)
+	}
+}
+
+func TestGzip(t *testing.T) {
+	t.Parallel()
+	f := start(t, settings{servers: []string{api(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = fmt.Fprint(w, `"`+strings.Repeat("a", 4000)+`"`)
+	})}})
+	res, body := get(t, f.url("/"), "Accept-Encoding", "gzip")
+	if res.Header.Get("Content-Encoding") != "gzip" || len(body) > 400 || res.Header.Get("Vary") != "Accept-Encoding" {
+		t.Errorf("%d bytes, %v", len(body), res.Header)
+	}
+}
+
+func TestStatusIsOnThePortForOperatorsOnly(t *testing.T) {
+	t.Parallel()
+	f := start(t, settings{servers: []string{api(t, answers)}})
+	if res, body := get(t, "http://"+f.status+"/nginx_status"); res.StatusCode != 200 || !strings.HasPrefix(body, "Active connections:") {
+		t.Errorf("status port: %d %s", res.StatusCode, body)
+	}
+	if _, body := get(t, f.url("/nginx_status")); strings.Contains(body, "Active") {
+		t.Errorf("public port: %s", body)
+	}
+	f.lines(t, 1) // asking for the status leaves no line
+}
+
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	dir := stateDir(t)
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	writeCertificate(t, cert, key)
+	addr := freeAddr(t)
+	f := start(t, settings{
+		servers: []string{api(t, func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprint(w, r.Header.Get("X-Forwarded-Proto")) })},
+		tls:     fmt.Sprintf("listen %s ssl; ssl_certificate %s; ssl_certificate_key %s;", addr, cert, key),
+	})
+	client := http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	defer client.CloseIdleConnections()
+	req, err := http.NewRequest("GET", "https://"+addr+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := client.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != 200 || res.TLS.Version < tls.VersionTLS12 {
+		t.Errorf("%d, TLS %x", res.StatusCode, res.TLS.Version)
+	}
+	res, body := get(t, "http://"+addr+"/v1/feed")
+	checkProblem(t, res, body, 400, "malformed-request")
+	schemes := map[any]int{}
+	for _, text := range f.lines(t, 2) { // two workers write in any order
+		var l line
+		if err := json.Unmarshal(text, &l); err != nil {
+			t.Fatal(err)
+		}
+		schemes[l["url.scheme"]]++
+	}
+	if schemes["https"] != 1 {
+		t.Errorf("schemes %v", schemes)
+	}
+}
+
+func writeCertificate(t *testing.T, certFile, keyFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, block := range map[string]*pem.Block{
+		certFile: {Type: "CERTIFICATE", Bytes: cert}, keyFile: {Type: "EC PRIVATE KEY", Bytes: der},
+	} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
