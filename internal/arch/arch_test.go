@@ -21,12 +21,14 @@ const module = "pharos/"
 // themselves they follow plumbing.
 var may = map[string][]string{
 	// thinking
-	"tasks":       {},
-	"feed":        {"funcmetrics"},
-	"funcmetrics": {},
-	"jobs":        {"jobs/bigdec", "tasks"},
-	"jobs/bigdec": {},
-	"shop":        {},
+	"tasks":            {},
+	"feed":             {"funcmetrics"},
+	"funcmetrics":      {},
+	"jobs":             {"jobs/bigdec", "tasks"},
+	"jobs/bigdec":      {},
+	"shop":             {},
+	"watcher":          {"watcher/document"},
+	"watcher/document": {},
 	// adapters
 	"feed/storetest":         {"feed"},
 	"feed/mongostore":        {"feed"},
