@@ -64,7 +64,7 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 	}
 	p.OnStop("bus", func(context.Context) error { return bus.Close() })
 	analytics := shop.NewAnalytics(shop.AnalyticsOptions{
-		AnalyticsConfig: cfg.Analytics, State: state, Windows: &windows{es},
+		AnalyticsConfig: cfg.Analytics, State: state, Windows: &windows{es: es},
 		Lag: func(ctx context.Context) (int64, error) {
 			b, err := bus.Backlog(ctx, shop.GroupAnalytics)
 			return b.Lag, err

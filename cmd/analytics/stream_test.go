@@ -38,7 +38,7 @@ func TestDataStream(t *testing.T) {
 		}
 		ledger = after
 		for range 2 {
-			if refused, err := (&windows{es}).Create(t.Context(), docs); err != nil || len(refused) != 0 {
+			if refused, err := (&windows{es: es}).Create(t.Context(), docs); err != nil || len(refused) != 0 {
 				t.Fatalf("revision %d: refused %v, error %v", revision, refused, err)
 			}
 		}
