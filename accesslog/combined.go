@@ -35,6 +35,9 @@ type Line struct {
 // A quoted field ends at the first quote that no backslash escapes.
 const quoted = `"((?:[^"\\]|\\.)*)"`
 
+// The last field may lack its end: a log's writer cuts long lines.
+const cutOff = `"((?:[^"\\]|\\.)*)"?`
+
 const timeLayout = "02/Jan/2006:15:04:05 -0700"
 
 // Parser parses lines. Make it by NewParser.
@@ -42,7 +45,7 @@ type Parser struct{ line *regexp.Regexp }
 
 // NewParser returns a parser.
 func NewParser() *Parser {
-	return &Parser{regexp.MustCompile(`^(\S+) \S+ (.+?) \[([^\]]+)\] ` + quoted + ` (\d{3}) (\d+|-)(?: ` + quoted + ` ` + quoted + `)?\s*$`)}
+	return &Parser{regexp.MustCompile(`^(\S+) \S+ (.+?) \[([^\]]+)\] ` + quoted + ` (\d{3}) (\d+|-)(?: ` + quoted + ` ` + cutOff + `)?\s*$`)}
 }
 
 // Parse reads one line of the combined format, or of the common format, which

@@ -32,6 +32,13 @@ func TestParse(t *testing.T) {
 				Protocol: "1.1", Status: 200, Bytes: 203023, Referrer: "http://x/", UserAgent: `Mozilla/5.0 "q"`,
 			},
 		},
+		"cut off": {
+			line: `::1 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 1 "-" "Mozilla/5.0 (compatible; Goo`,
+			want: accesslog.Line{
+				Client: "::1", At: time.Date(2015, 5, 17, 10, 5, 3, 0, time.UTC), Method: "GET", Target: "/", Protocol: "1.1", Status: 200, Bytes: 1,
+				UserAgent: "Mozilla/5.0 (compatible; Goo",
+			},
+		},
 		"common": {
 			line: `host.example - - [17/May/2015:10:05:03 +0000] "HEAD / HTTP/1.0" 304 -`,
 			want: accesslog.Line{Client: "host.example", At: time.Date(2015, 5, 17, 10, 5, 3, 0, time.UTC), Method: "HEAD", Target: "/", Protocol: "1.0", Status: 304},
