@@ -1,10 +1,8 @@
 package api
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +40,7 @@ func TestTokenKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, keys := range map[string]*TokenKeys{"own": a, "after rotation": rotated} {
-		if p, err := keys.verify(token); err != nil || p != (principal{"u1", "s1"}) {
+		if p, err := keys.verify(token); err != nil || p != (principal{userID: "u1", sessionID: "s1"}) {
 			t.Errorf("%s: %v %v", name, p, err)
 		}
 	}
@@ -101,50 +99,4 @@ func jwtFor(key env.Secret, kid string, claims jwt.Claims) (string, error) {
 	t := jwt.NewWithClaims(jwt.SigningMethodHS256, claims)
 	t.Header["kid"] = kid
 	return t.SignedString([]byte(key.Reveal()))
-}
-
-func TestActiveSessions(t *testing.T) {
-	now := time.Now()
-	a := newActiveSessions(10*time.Second, time.Minute, 3, func() time.Time { return now })
-	asked := 0
-	var answer error
-	check := func(id string) error {
-		return a.check(t.Context(), id, func(context.Context) error { asked++; return answer })
-	}
-	expect := func(name string, got error, want error, wantAsked int) {
-		t.Helper()
-		if !errors.Is(got, want) || asked != wantAsked {
-			t.Errorf("%s: %v, asked %d times", name, got, asked)
-		}
-	}
-	ended := fault.New(fault.SessionEnded, "x")
-	expect("first", check("s"), nil, 1)
-	answer = ended
-	expect("remembered", check("s"), nil, 1)
-	now = now.Add(10 * time.Second)
-	expect("over", check("s"), ended, 2)
-	expect("refusals are not remembered", check("s"), ended, 3)
-	answer = nil
-	expect("again", check("s"), nil, 4)
-	a.forget("s")
-	answer = ended
-	expect("forgotten", check("s"), ended, 5)
-	answer = nil
-	expect("and back", check("s"), nil, 6)
-	away := fault.New(fault.Unavailable, "x")
-	answer = away
-	now = now.Add(59 * time.Second)
-	expect("feed away", check("s"), nil, 7)
-	now = now.Add(time.Second)
-	expect("feed away for too long", check("s"), away, 8)
-	expect("feed away, unknown", check("t"), away, 9)
-	answer = nil
-	for _, id := range []string{"1", "2", "3", "4"} {
-		if err := check(id); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if len(a.known) > 3 {
-		t.Errorf("holds %d sessions", len(a.known))
-	}
 }

@@ -2,6 +2,8 @@ package api
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -15,6 +17,7 @@ import (
 	"pharos/feed/feedhttp"
 	"pharos/internal/fault"
 	"pharos/internal/httpserver"
+	"pharos/internal/idempotency"
 )
 
 type newPost struct {
@@ -26,12 +29,23 @@ func (s *Server) createPost(c *gin.Context) {
 	if !decode(c, &in, func() error { return feed.ValidateText(in.Text) }) {
 		return
 	}
-	p, err := s.feed.CreatePost(c.Request.Context(), call(c), in.Text)
+	p, err := s.feed.CreatePost(c.Request.Context(), call(c), in.Text, effect(c))
 	if err != nil {
 		s.problem(c, fmt.Errorf("create post: %w", err))
 		return
 	}
 	c.JSON(http.StatusCreated, p)
+}
+
+// effect names what a request with an Idempotency-Key brings about, for a store
+// that outlives what is remembered of the key; "" for one without.
+func effect(c *gin.Context) string {
+	key := c.GetHeader(idempotency.Header)
+	if key == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:])
 }
 
 func (s *Server) deletePost(c *gin.Context) {

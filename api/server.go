@@ -9,8 +9,10 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"pharos/feed"
 	"pharos/feed/feedhttp"
 	"pharos/funcmetrics"
+	"pharos/internal/attempts"
 	"pharos/internal/env"
 	"pharos/internal/httpserver"
 	"pharos/internal/idempotency"
@@ -61,6 +63,7 @@ func (c *Config) Validate() error {
 // Parts are what the server shares with the other instances.
 type Parts struct {
 	Limiter   *ratelimit.Limiter
+	SignIns   *attempts.Limiter
 	Keys      *idempotency.Keys
 	Jobs      Jobs
 	JobLimits jobs.Limits
@@ -82,7 +85,8 @@ type Server struct {
 
 	feed        *feedhttp.Client
 	tokens      *TokenKeys
-	active      *activeSessions
+	sessions    *recent[struct{}]
+	grants      *recent[feed.Grant] // by the hashes of API keys
 	tasks       *taskHandlers
 	operatorKey env.Secret
 	timeout     time.Duration
@@ -92,7 +96,10 @@ type Server struct {
 	now         func() time.Time
 }
 
-const rememberedSessions = 100_000
+const (
+	rememberedSessions = 100_000
+	rememberedGrants   = 10_000
+)
 
 // NewServer returns the server with the given settings.
 func NewServer(cfg *Config, parts Parts, metrics *resilience.Metrics, tel *obs.Telemetry, now func() time.Time) (*Server, error) {
@@ -115,8 +122,9 @@ func NewServer(cfg *Config, parts Parts, metrics *resilience.Metrics, tel *obs.T
 	return &Server{
 		Parts: parts, atOnce: cfg.MaxInFlight, operatorKey: cfg.OperatorKey,
 		feed: client, tokens: tokens, tasks: handlers, timeout: cfg.RequestTimeout, tel: tel,
-		active: newActiveSessions(cfg.UserCacheTTL, cfg.StaleFor, rememberedSessions, now),
-		stale:  newStaleAnswers(cfg.StaleBytes, cfg.StaleFor, now), now: now,
+		sessions: newRecent[struct{}](cfg.UserCacheTTL, cfg.StaleFor, rememberedSessions, now),
+		grants:   newRecent[feed.Grant](cfg.UserCacheTTL, cfg.StaleFor, rememberedGrants, now),
+		stale:    newStaleAnswers(cfg.StaleBytes, cfg.StaleFor, now), now: now,
 	}, nil
 }
 
@@ -132,16 +140,25 @@ func (s *Server) Router(draining func() bool) *gin.Engine {
 	v1.POST("/users", s.signUp)
 	v1.POST("/sessions", s.signIn)
 
-	user := v1.Group("", s.authenticate, s.Limiter.Middleware(userID), s.Keys.Middleware(userID))
-	user.DELETE("/sessions/current", s.signOut)
-	user.POST("/posts", s.createPost)
-	user.DELETE("/posts/:id", s.deletePost)
-	user.PUT("/follows/:handle", s.follow)
-	user.DELETE("/follows/:handle", s.unfollow)
-	user.GET("/feed", s.timeline)
-	user.GET("/users/me/requests", s.requests)
-	user.POST("/events", s.Events.Post)
-	newJobHandlers(s.Jobs, s.JobLimits, userID).register(user)
+	limited := s.Limiter.Middleware(caller)
+	// Without Idempotency-Key: an answer that holds a key must not be remembered.
+	signedIn := v1.Group("", s.authenticate(""), limited)
+	signedIn.DELETE("/sessions/current", s.signOut)
+	signedIn.PUT("/follows/:handle", s.follow)
+	signedIn.DELETE("/follows/:handle", s.unfollow)
+	signedIn.GET("/users/me/requests", s.requests)
+	signedIn.GET("/api-keys", s.listAPIKeys)
+	signedIn.POST("/api-keys", s.createAPIKey)
+	signedIn.DELETE("/api-keys/:id", s.revokeAPIKey)
+
+	once := s.Keys.Middleware(userID)
+	with := func(scope feed.Scope) *gin.RouterGroup { return v1.Group("", s.authenticate(scope), limited, once) }
+	with(feed.EventsWrite).POST("/events", s.Events.Post)
+	with(feed.FeedRead).GET("/feed", s.timeline)
+	posts := with(feed.PostsWrite)
+	posts.POST("/posts", s.createPost)
+	posts.DELETE("/posts/:id", s.deletePost)
+	newJobHandlers(s.Jobs, s.JobLimits, userID).register(with(feed.JobsWrite))
 
 	operators := v1.Group("", operator(s.operatorKey))
 	newFunctionHandlers(s.Functions).register(operators)

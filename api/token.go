@@ -73,9 +73,10 @@ func (k *TokenKeys) sign(s feed.Session) (string, error) {
 	return signed, nil
 }
 
-// principal is who a token speaks for.
+// principal is who a request speaks for, and by what: a session or an API key.
 type principal struct {
-	userID, sessionID string
+	userID           string
+	sessionID, keyID string // one of them is ""
 }
 
 // verify returns whom the token speaks for, fault.TokenExpired or
@@ -98,5 +99,5 @@ func (k *TokenKeys) verify(token string) (principal, error) {
 	case claims.Subject == "" || claims.ID == "":
 		return principal{}, fault.New(fault.InvalidToken, "The token names no user. Sign in to get one.")
 	}
-	return principal{claims.Subject, claims.ID}, nil
+	return principal{userID: claims.Subject, sessionID: claims.ID}, nil
 }

@@ -3,7 +3,6 @@ package api
 import (
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/gin-gonic/gin"
 	"go.elastic.co/apm/v2"
@@ -41,52 +40,9 @@ func (s *Server) signUp(c *gin.Context) {
 	c.JSON(http.StatusCreated, u)
 }
 
-type credentials struct {
-	Handle   string `json:"handle"`
-	Password string `json:"password"`
-}
-
-func (in credentials) validate() error {
-	switch {
-	case in.Handle == "":
-		return fault.Field(fault.InvalidParameter, "handle", "handle is missing.")
-	case in.Password == "":
-		return fault.Field(fault.InvalidParameter, "password", "password is missing.")
-	case len(in.Handle) > 100 || len(in.Password) > feed.MaxPassword:
-		return fault.New(fault.InvalidCredentials, "Check the handle and the password.")
-	}
-	return nil
-}
-
-type token struct {
-	Token     string    `json:"token"`
-	ExpiresAt time.Time `json:"expires_at"`
-}
-
-func (s *Server) signIn(c *gin.Context) {
-	var in credentials
-	if !decode(c, &in, func() error { return in.validate() }) {
-		return
-	}
-	session, err := s.feed.SignIn(c.Request.Context(), call(c), in.Handle, in.Password)
-	if err != nil {
-		httpserver.Problem(c, fmt.Errorf("sign in: %w", err))
-		return
-	}
-	httpserver.SetUser(c, session.User.ID)
-	signed, err := s.tokens.sign(session)
-	if err != nil {
-		httpserver.Problem(c, err)
-		return
-	}
-	c.Header("Cache-Control", "no-store")
-	c.JSON(http.StatusCreated, token{signed, session.ExpiresAt})
-}
-
 func (s *Server) signOut(c *gin.Context) {
-	in := call(c)
-	s.active.forget(in.Identity.SessionID)
-	s.answer(c, "sign out", s.feed.SignOut(c.Request.Context(), in))
+	s.forget(c)
+	s.answer(c, "sign out", s.feed.SignOut(c.Request.Context(), call(c)))
 }
 
 // answer ends a request that has nothing to return.
@@ -98,13 +54,12 @@ func (s *Server) answer(c *gin.Context, doing string, err error) {
 	c.Status(http.StatusNoContent)
 }
 
-// problem answers with err. Where feed says that the session has ended, that
-// holds for this instance from now on.
+// problem answers with err. Where feed says that the session has ended or the
+// key was revoked, that holds for this instance from now on.
 func (s *Server) problem(c *gin.Context, err error) {
-	if fault.Is(err, fault.SessionEnded) || fault.Is(err, fault.UserSuspended) {
-		if id := call(c).Identity; id != nil {
-			s.active.forget(id.SessionID)
-		}
+	switch fault.From(err).Code {
+	case fault.SessionEnded, fault.InvalidKey, fault.UserSuspended:
+		s.forget(c)
 	}
 	httpserver.Problem(c, err)
 }

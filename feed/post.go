@@ -20,7 +20,9 @@ type Post struct {
 
 // PostStore keeps posts.
 type PostStore interface {
-	CreatePost(ctx context.Context, p Post) error
+	// CreatePost adds p and returns it; where the author has a post of the same
+	// effect ("" is never the same), it adds nothing and returns that one.
+	CreatePost(ctx context.Context, p Post, effect string) (Post, error)
 	// DeletePost removes the author's post; fault.NotFound where the author
 	// has no such post.
 	DeletePost(ctx context.Context, id, authorID string) error

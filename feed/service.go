@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -23,6 +24,7 @@ import (
 type Store interface {
 	UserStore
 	SessionStore
+	APIKeyStore
 	PostStore
 	FollowStore
 }
@@ -37,6 +39,8 @@ type Options struct {
 	Sessions   SessionCache
 	Hasher     *Hasher
 	SessionTTL time.Duration
+	// KeysPerUser is how many API keys a user may have.
+	KeysPerUser int
 	// FreshFor is how long a kept page of a timeline is taken for up to date
 	// without a look at the stores, as long as no change was told.
 	FreshFor time.Duration
@@ -53,27 +57,30 @@ type Options struct {
 
 // Service does what users ask for.
 type Service struct {
-	store      Store
-	cache      TimelineCache
-	sessions   SessionCache
-	hasher     *Hasher
-	sessionTTL time.Duration
-	freshFor   time.Duration
-	direct     *semaphore.Weighted
-	now        func() time.Time
-	report     Report
-	changes    *changes
-	pages      *pages
-	recorder   *funcmetrics.Recorder
+	store       Store
+	cache       TimelineCache
+	sessions    SessionCache
+	hasher      *Hasher
+	sessionTTL  time.Duration
+	keysPerUser int
+	freshFor    time.Duration
+	direct      *semaphore.Weighted
+	now         func() time.Time
+	report      Report
+	changes     *changes
+	uses        *keyUses
+	pages       *pages
+	recorder    *funcmetrics.Recorder
 }
 
 // NewService returns a Service; the caller runs [Service.Run] beside it.
 func NewService(o Options) *Service {
 	s := &Service{
 		store: o.Store, cache: o.Cache, sessions: o.Sessions, hasher: o.Hasher,
-		sessionTTL: o.SessionTTL, freshFor: o.FreshFor, direct: semaphore.NewWeighted(int64(o.Direct)),
+		sessionTTL: o.SessionTTL, keysPerUser: o.KeysPerUser, freshFor: o.FreshFor, direct: semaphore.NewWeighted(int64(o.Direct)),
 		now: o.Now, report: o.Report, recorder: o.Recorder,
 		changes: &changes{cache: o.Cache, report: o.Report, pending: map[Origin]struct{}{}},
+		uses:    newKeyUses(o.Store, o.Report, o.Now),
 	}
 	s.pages = &pages{make: s.makePage, limit: o.MakeWithin, report: o.Report}
 	return s
@@ -81,7 +88,10 @@ func NewService(o Options) *Service {
 
 // Run does the service's work in the background until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
-	s.changes.run(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { s.changes.run(ctx) })
+	wg.Go(func() { s.uses.run(ctx) })
+	wg.Wait()
 	return nil
 }
 
@@ -159,23 +169,15 @@ func (s *Service) SignOut(ctx context.Context, sessionID string) (err error) {
 // the last that was known holds.
 func (s *Service) CheckSession(ctx context.Context, sessionID, userID string) (err error) {
 	defer s.recorder.Track("feed.CheckSession")(&err)
-	standing, fresh, err := s.sessions.Standing(ctx, sessionID)
-	if err != nil {
-		s.report(ctx, fmt.Errorf("read cached session: %w", err))
-	}
-	if !fresh {
-		read, err := s.readStanding(ctx, sessionID, userID)
-		switch {
-		case err == nil:
-			standing = read
-			if err := s.sessions.Remember(ctx, sessionID, standing); err != nil {
-				s.report(ctx, fmt.Errorf("cache session: %w", err))
-			}
-		case standing == "":
-			return fmt.Errorf("check session: %w", err)
-		default:
-			s.report(ctx, fmt.Errorf("session taken for what it was last: %w", err))
+	standing, err := s.standing(ctx, sessionID, func(ctx context.Context) (Standing, error) {
+		exists, err := s.store.SessionExists(ctx, sessionID, userID, s.now())
+		if err != nil || !exists {
+			return Ended, err
 		}
+		return s.userStanding(ctx, userID)
+	})
+	if err != nil {
+		return fmt.Errorf("check session: %w", err)
 	}
 	switch standing {
 	case Active:
@@ -186,14 +188,32 @@ func (s *Service) CheckSession(ctx context.Context, sessionID, userID string) (e
 	return fault.New(fault.SessionEnded, "Sign in again.")
 }
 
-func (s *Service) readStanding(ctx context.Context, sessionID, userID string) (Standing, error) {
-	exists, err := s.store.SessionExists(ctx, sessionID, userID, s.now())
+// standing returns what is remembered under the name, and reads it where that
+// is not recent. While the store is away the last that was known holds.
+func (s *Service) standing(ctx context.Context, name string, read func(context.Context) (Standing, error)) (Standing, error) {
+	known, fresh, err := s.sessions.Standing(ctx, name)
 	if err != nil {
+		s.report(ctx, fmt.Errorf("read cached standing: %w", err))
+	}
+	if fresh {
+		return known, nil
+	}
+	now, err := read(ctx)
+	switch {
+	case err == nil:
+		if err := s.sessions.Remember(ctx, name, now); err != nil {
+			s.report(ctx, fmt.Errorf("cache standing: %w", err))
+		}
+		return now, nil
+	case known == "":
 		return "", err
 	}
-	if !exists {
-		return Ended, nil
-	}
+	s.report(ctx, fmt.Errorf("standing taken for what it was last: %w", err))
+	return known, nil
+}
+
+// userStanding reads whether the user may act.
+func (s *Service) userStanding(ctx context.Context, userID string) (Standing, error) {
 	u, err := s.store.User(ctx, userID)
 	if err != nil {
 		if fault.Is(err, fault.NotFound) {

@@ -33,7 +33,8 @@ const (
 	Suspended Standing = "suspended"
 )
 
-// SessionCache remembers standings for all instances.
+// SessionCache remembers standings for all instances: of sessions, and of API
+// keys under names that are no session's id.
 type SessionCache interface {
 	// Standing returns what is remembered of the session, "" for nothing, and
 	// whether it is recent enough to be relied on while the store is there.

@@ -246,8 +246,11 @@ func (s *Service) items(ctx context.Context, posts []Post) ([]Item, error) {
 	return items, nil
 }
 
-// CreatePost adds a post by the user.
-func (s *Service) CreatePost(ctx context.Context, authorID, text string) (_ Post, err error) {
+// CreatePost adds a post by the user. An effect that is not "" is had once: a
+// second call with it returns the first post, or fault.KeyReused where that has
+// another text. So a request that is sent again because its process died has
+// one effect, even when nothing else remembers it.
+func (s *Service) CreatePost(ctx context.Context, authorID, text, effect string) (_ Post, err error) {
 	defer s.recorder.Track("feed.CreatePost")(&err)
 	if err := ValidateText(text); err != nil {
 		return Post{}, err
@@ -256,10 +259,14 @@ func (s *Service) CreatePost(ctx context.Context, authorID, text string) (_ Post
 	if err != nil {
 		return Post{}, err
 	}
-	p := Post{ID: id, AuthorID: authorID, Text: text, CreatedAt: at}
-	if err := s.store.CreatePost(ctx, p); err != nil {
+	p, err := s.store.CreatePost(ctx, Post{ID: id, AuthorID: authorID, Text: text, CreatedAt: at}, effect)
+	if err != nil {
 		return Post{}, fmt.Errorf("create post: %w", err)
 	}
+	if p.Text != text {
+		return Post{}, fault.Field(fault.KeyReused, "Idempotency-Key", "The key was used for another post.")
+	}
+	// Also for a post that was there: who made it may have died before this.
 	s.changes.tell(ctx, PostsOf(authorID))
 	return p, nil
 }

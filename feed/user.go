@@ -52,10 +52,13 @@ const (
 
 var handlePattern = regexp.MustCompile(`^[a-z0-9_]{3,30}$`)
 
+// ValidHandle reports whether a user can have the handle.
+func ValidHandle(handle string) bool { return handlePattern.MatchString(handle) }
+
 // Validate returns a fault.InvalidParameter that names the first bad field.
 func (s SignUp) Validate() error {
 	switch {
-	case !handlePattern.MatchString(s.Handle):
+	case !ValidHandle(s.Handle):
 		return fault.Field(fault.InvalidParameter, "handle", "handle must be 3 to 30 of a-z, 0-9 and _.")
 	case s.Name == "" || !utf8.ValidString(s.Name) || utf8.RuneCountInString(s.Name) > MaxName:
 		return fault.Field(fault.InvalidParameter, "name", "name must have 1 to %d characters.", MaxName)

@@ -79,6 +79,8 @@ var paths = map[string]string{
 	"/v1/follows/ann":              "/v1/follows/:handle",
 	"/v1/users":                    "/v1/users",
 	"/v1/users/me/requests":        "/v1/users/me/requests",
+	"/v1/api-keys":                 "/v1/api-keys",
+	"/v1/api-keys/01J":             "/v1/api-keys/:id",
 	"/v1/sessions":                 "/v1/sessions",
 	"/v1/sessions/current":         "/v1/sessions/current",
 	"/v1/events":                   "/v1/events",

@@ -14,6 +14,7 @@ import (
 	"pharos/funcmetrics"
 	"pharos/funcmetrics/redisqueue"
 	"pharos/funcmetrics/sqlstore"
+	"pharos/internal/attempts"
 	"pharos/internal/idempotency"
 	"pharos/internal/process"
 	"pharos/internal/ratelimit"
@@ -33,6 +34,7 @@ type config struct {
 	API         api.Config
 	Redis       redisconn.Config
 	RateLimit   ratelimit.Config
+	SignIns     attempts.Config
 	Idempotency idempotency.Config
 	Jobs        jobs.Config
 	JobStore    mongostore.Config
@@ -45,7 +47,7 @@ type config struct {
 
 // Validate implements env.Validator.
 func (c *config) Validate() error {
-	for _, v := range []interface{ Validate() error }{&c.API, c.Jobs, c.Record} {
+	for _, v := range []interface{ Validate() error }{&c.API, c.SignIns, c.Jobs, c.Record} {
 		if err := v.Validate(); err != nil {
 			return err
 		}
@@ -69,6 +71,10 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 	metrics := resilience.NewMetrics(p.Metrics)
 	redisconn.Guard(rdb, cfg.Redis, metrics, p.Log)
 	limiter, err := ratelimit.New(rdb, cfg.RateLimit)
+	if err != nil {
+		return nil, err
+	}
+	signIns, err := attempts.New(rdb, cfg.SignIns, time.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -99,6 +105,7 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 
 	server, err := api.NewServer(&cfg.API, api.Parts{
 		Limiter: limiter,
+		SignIns: signIns,
 		Keys:    idempotency.New(rdb, cfg.Idempotency, api.MaxAnyBody),
 		Jobs:    work, JobLimits: cfg.Jobs.Limits,
 		Functions: funcmetrics.Reader{Live: live, History: saved},

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"os"
 	"time"
@@ -30,6 +31,7 @@ var version = "dev" // set by the linker
 type config struct {
 	InternalKey env.Secret    `env:"INTERNAL_KEY,required,notEmpty"`
 	SessionTTL  time.Duration `env:"SESSION_TTL" envDefault:"24h"`
+	KeysPerUser int           `env:"API_KEYS_PER_USER" envDefault:"20"`
 	// RequestTimeout is the longest that a request may take; api's is longer.
 	RequestTimeout  time.Duration `env:"FEED_REQUEST_TIMEOUT" envDefault:"4s"`
 	MaxInFlight     int           `env:"FEED_MAX_IN_FLIGHT" envDefault:"256"`
@@ -48,6 +50,14 @@ type config struct {
 	Redis   redisconn.Config
 	Cache   rediscache.Config
 	MySQL   sqlstore.Config
+}
+
+// Validate implements env.Validator.
+func (c *config) Validate() error {
+	if c.KeysPerUser < 0 {
+		return errors.New("API_KEYS_PER_USER must not be negative")
+	}
+	return c.Cache.Validate()
 }
 
 func main() { os.Exit(process.Main("feed", version, wire)) }
@@ -103,10 +113,10 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 	recorder := funcmetrics.NewRecorder(redisqueue.New(rdb, cfg.List), cfg.Record, report)
 	p.Go("function metrics", recorder.Run)
 	service := feed.NewService(feed.Options{
-		Store: mongo, Cache: cache, Sessions: cache, Hasher: hasher, SessionTTL: cfg.SessionTTL,
+		Store: mongo, Cache: cache, Sessions: cache, Hasher: hasher, SessionTTL: cfg.SessionTTL, KeysPerUser: cfg.KeysPerUser,
 		FreshFor: cfg.FreshFor, Direct: cfg.Direct, MakeWithin: cfg.RequestTimeout, Now: time.Now, Report: report, Recorder: recorder,
 	})
-	p.Go("cache invalidation", service.Run)
+	p.Go("cache invalidation and use of keys", service.Run)
 
 	// Redis and MySQL can be done without, so that readiness needs MongoDB only.
 	router := httpserver.NewRouter(p.Telemetry, httpserver.RouterOptions{

@@ -27,6 +27,8 @@ import (
 type Call struct {
 	RequestID string
 	Identity  *Identity // nil for a call for no user
+
+	apiKey string // to be verified
 }
 
 // Client calls feed. Its methods may be called from any goroutine; their
@@ -109,10 +111,10 @@ func (c *Client) SignOut(ctx context.Context, call Call) error {
 	return c.json(ctx, call, http.MethodDelete, "/v1/sessions/current", nil, nil)
 }
 
-// CreatePost adds a post.
-func (c *Client) CreatePost(ctx context.Context, call Call, text string) (feed.Post, error) {
+// CreatePost adds a post; see [feed.Service.CreatePost] for what effect is.
+func (c *Client) CreatePost(ctx context.Context, call Call, text, effect string) (feed.Post, error) {
 	var p feed.Post
-	return p, c.json(ctx, call, http.MethodPost, "/v1/posts", newPost{text}, &p)
+	return p, c.json(ctx, call, http.MethodPost, "/v1/posts", newPost{text, effect}, &p)
 }
 
 // DeletePost removes a post of the user's own.
@@ -265,6 +267,9 @@ func (c *Client) attempt(ctx context.Context, base *url.URL, call Call, method, 
 		req.Header.Set("Content-Type", "application/json")
 	}
 	req.Header.Set(httpserver.RequestIDHeader, call.RequestID)
+	if call.apiKey != "" {
+		req.Header.Set(apiKeyHeader, call.apiKey)
+	}
 	httpserver.SetTimeout(req)
 	if err := c.keys.signRequest(req, call.Identity); err != nil {
 		return nil, nil, err

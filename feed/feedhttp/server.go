@@ -41,11 +41,15 @@ func (s *Server) Register(r *gin.Engine) {
 	v1.POST("/users", s.signUp)
 	v1.POST("/sessions", s.signIn)
 
+	v1.GET(verifiedKey, s.verifyAPIKey)
 	s.registerAdmin(v1.Group("/admin"))
 
 	user := v1.Group("", s.identify)
 	user.GET("/sessions/current", s.checkSession)
 	user.DELETE("/sessions/current", s.signOut)
+	user.GET("/api-keys", s.apiKeys)
+	user.POST("/api-keys", s.createAPIKey)
+	user.DELETE("/api-keys/:id", s.revokeAPIKey)
 	user.POST("/posts", s.createPost)
 	user.DELETE("/posts/:id", s.deletePost)
 	user.PUT("/follows/:handle", s.follow)
@@ -83,7 +87,13 @@ func (s *Server) identify(c *gin.Context) {
 	if c.Request.Method == http.MethodDelete && c.FullPath() == "/v1/sessions/current" {
 		return // who has just been suspended may still sign out
 	}
-	if err := s.Service.CheckSession(c.Request.Context(), id.SessionID, id.UserID); err != nil {
+	if id.KeyID != "" {
+		httpserver.SetAPIKey(c, id.KeyID)
+		err = s.Service.CheckAPIKey(c.Request.Context(), id.KeyID, id.UserID)
+	} else {
+		err = s.Service.CheckSession(c.Request.Context(), id.SessionID, id.UserID)
+	}
+	if err != nil {
 		httpserver.Problem(c, err)
 	}
 }
@@ -168,7 +178,8 @@ func (s *Server) signOut(c *gin.Context) {
 }
 
 type newPost struct {
-	Text string `json:"text"`
+	Text   string `json:"text"`
+	Effect string `json:"effect,omitempty"`
 }
 
 func (s *Server) createPost(c *gin.Context) {
@@ -177,7 +188,7 @@ func (s *Server) createPost(c *gin.Context) {
 		httpserver.Problem(c, err)
 		return
 	}
-	p, err := s.Service.CreatePost(c.Request.Context(), identity(c).UserID, in.Text)
+	p, err := s.Service.CreatePost(c.Request.Context(), identity(c).UserID, in.Text, in.Effect)
 	if err != nil {
 		httpserver.Problem(c, err)
 		return

@@ -16,7 +16,7 @@ import (
 
 // A call carries two tokens, both signed with INTERNAL_KEY (HS256) and both
 // short-lived: the service credential (Authorization) says that the caller is
-// api, the identity (X-User-Token) for which user and session it calls. Their
+// api, the identity (X-User-Token) for which user it calls, and for which session or API key. Their
 // audiences keep one from being used as the other.
 const (
 	userTokenHeader  = "X-User-Token"
@@ -26,14 +26,17 @@ const (
 	tokenTTL         = time.Minute
 )
 
-// Identity is the signed-in user that a call is made for.
+// Identity is the user that a call is made for, and by what the user acts: a
+// session or an API key.
 type Identity struct {
 	UserID    string
-	SessionID string
+	SessionID string // "" where the user acts by a key
+	KeyID     string // "" where the user is signed in
 }
 
 type identityClaims struct {
-	SessionID string `json:"sid"`
+	SessionID string `json:"sid,omitempty"`
+	KeyID     string `json:"key,omitempty"`
 	jwt.RegisteredClaims
 }
 
@@ -80,7 +83,7 @@ func (k *Keys) signRequest(r *http.Request, id *Identity) error {
 	if id == nil {
 		return nil
 	}
-	identity, err := k.sign(identityClaims{id.SessionID, k.registered(identityAudience, id.UserID)})
+	identity, err := k.sign(identityClaims{id.SessionID, id.KeyID, k.registered(identityAudience, id.UserID)})
 	if err != nil {
 		return err
 	}
@@ -108,8 +111,8 @@ func (k *Keys) identity(r *http.Request) (Identity, error) {
 	if err := k.parse(r.Header.Get(userTokenHeader), identityAudience, &claims); err != nil {
 		return Identity{}, err
 	}
-	if claims.Subject == "" || claims.SessionID == "" {
-		return Identity{}, errors.New("identity without user or session")
+	if claims.Subject == "" || (claims.SessionID == "") == (claims.KeyID == "") {
+		return Identity{}, errors.New("identity without user, or not of one session or key")
 	}
-	return Identity{UserID: claims.Subject, SessionID: claims.SessionID}, nil
+	return Identity{UserID: claims.Subject, SessionID: claims.SessionID, KeyID: claims.KeyID}, nil
 }

@@ -33,7 +33,7 @@ func TestTokens(t *testing.T) {
 		}
 		return r
 	}
-	ada := Identity{"u1", "s1"}
+	ada := Identity{UserID: "u1", SessionID: "s1"}
 
 	r := request(keys, &ada)
 	if err := keys.checkService(r); err != nil {
@@ -41,6 +41,16 @@ func TestTokens(t *testing.T) {
 	}
 	if id, err := keys.identity(r); err != nil || id != ada {
 		t.Errorf("own identity: %v %v", id, err)
+	}
+
+	program := Identity{UserID: "u1", KeyID: "k1"}
+	if id, err := keys.identity(request(keys, &program)); err != nil || id != program {
+		t.Errorf("identity of a key: %v %v", id, err)
+	}
+	for _, bad := range []Identity{{UserID: "u1"}, {SessionID: "s1"}, {UserID: "u1", SessionID: "s1", KeyID: "k1"}} {
+		if _, err := keys.identity(request(keys, &bad)); err == nil {
+			t.Errorf("%+v is taken", bad)
+		}
 	}
 
 	forged := request(other, &ada)

@@ -1,4 +1,5 @@
-// Package mongostore keeps users, sessions, posts and follows in MongoDB.
+// Package mongostore keeps users, sessions, API keys, posts and follows in
+// MongoDB.
 package mongostore
 
 import (
@@ -32,9 +33,9 @@ type Config struct {
 
 // Store implements feed.Store. Its methods may be called from any goroutine.
 type Store struct {
-	client                          *mongo.Client
-	guard                           *resilience.Guard
-	users, sessions, posts, follows *mongo.Collection
+	client                                *mongo.Client
+	guard                                 *resilience.Guard
+	users, sessions, keys, posts, follows *mongo.Collection
 }
 
 // Open returns a Store without waiting for the servers. Close it.
@@ -45,7 +46,7 @@ func Open(ctx context.Context, cfg Config, metrics *resilience.Metrics, log *zap
 	}
 	return &Store{
 		client: db.Client(), guard: resilience.NewGuard("mongodb", "primary", resilience.Defaults(), isAway, metrics, log),
-		users: db.Collection("users"), sessions: db.Collection("sessions"),
+		users: db.Collection("users"), sessions: db.Collection("sessions"), keys: db.Collection("api_keys"),
 		posts: db.Collection("posts"), follows: db.Collection("follows"),
 	}, nil
 }
@@ -83,7 +84,16 @@ func (s *Store) EnsureIndexes(ctx context.Context) error {
 	}{
 		{s.users, mongo.IndexModel{Keys: bson.D{{Key: "handle", Value: 1}}, Options: options.Index().SetUnique(true)}},
 		{s.sessions, mongo.IndexModel{Keys: bson.D{{Key: "expires_at", Value: 1}}, Options: options.Index().SetExpireAfterSeconds(0)}},
+		{s.keys, mongo.IndexModel{
+			Keys:    bson.D{{Key: "user_id", Value: 1}, {Key: "name", Value: 1}},
+			Options: options.Index().SetUnique(true),
+		}},
 		{s.posts, mongo.IndexModel{Keys: bson.D{{Key: "author_id", Value: 1}, {Key: "_id", Value: -1}}}},
+		{s.posts, mongo.IndexModel{
+			Keys: bson.D{{Key: "author_id", Value: 1}, {Key: "effect", Value: 1}},
+			Options: options.Index().SetUnique(true).SetPartialFilterExpression(
+				bson.D{{Key: "effect", Value: bson.D{{Key: "$exists", Value: true}}}}),
+		}},
 		{s.follows, mongo.IndexModel{
 			Keys:    bson.D{{Key: "follower_id", Value: 1}, {Key: "followee_id", Value: 1}},
 			Options: options.Index().SetUnique(true),

@@ -18,6 +18,11 @@ type postDoc struct {
 	AuthorID  string    `bson:"author_id"`
 	Text      string    `bson:"text"`
 	CreatedAt time.Time `bson:"created_at"`
+	Effect    string    `bson:"effect,omitempty"` // unique among the author's posts
+}
+
+func (d postDoc) post() feed.Post {
+	return feed.Post{ID: d.ID, AuthorID: d.AuthorID, Text: d.Text, CreatedAt: d.CreatedAt.UTC()}
 }
 
 type followDoc struct {
@@ -26,11 +31,19 @@ type followDoc struct {
 }
 
 // CreatePost implements feed.PostStore.
-func (s *Store) CreatePost(ctx context.Context, p feed.Post) error {
-	return s.do(ctx, "insert post", func(ctx context.Context) error {
-		_, err := s.posts.InsertOne(ctx, postDoc(p))
+func (s *Store) CreatePost(ctx context.Context, p feed.Post, effect string) (feed.Post, error) {
+	err := s.do(ctx, "insert post", func(ctx context.Context) error {
+		_, err := s.posts.InsertOne(ctx, postDoc{p.ID, p.AuthorID, p.Text, p.CreatedAt, effect})
 		return err
 	})
+	if effect == "" || !mongo.IsDuplicateKeyError(err) {
+		return p, err
+	}
+	var first postDoc
+	err = s.do(ctx, "find first post of an effect", func(ctx context.Context) error {
+		return s.posts.FindOne(ctx, bson.D{{Key: "author_id", Value: p.AuthorID}, {Key: "effect", Value: effect}}).Decode(&first)
+	})
+	return first.post(), err
 }
 
 // DeletePost implements feed.PostStore.
@@ -82,8 +95,7 @@ func (s *Store) heads(ctx context.Context, authorIDs []string, before string, li
 	}
 	posts := make([]feed.Post, len(docs))
 	for i, d := range docs {
-		posts[i] = feed.Post(d)
-		posts[i].CreatedAt = d.CreatedAt.UTC()
+		posts[i] = d.post()
 	}
 	return posts, nil
 }

@@ -45,7 +45,10 @@ func User(t testing.TB, s feed.Store) feed.User {
 func Store(t *testing.T, s feed.Store) {
 	t.Run("users", func(t *testing.T) { users(t, s) })
 	t.Run("sessions", func(t *testing.T) { sessions(t, s) })
+	t.Run("API keys", func(t *testing.T) { apiKeys(t, s) })
+	t.Run("limit of API keys", func(t *testing.T) { apiKeyLimit(t, s) })
 	t.Run("posts", func(t *testing.T) { posts(t, s) })
+	t.Run("one post an effect", func(t *testing.T) { effects(t, s) })
 	t.Run("follows", func(t *testing.T) { follows(t, s) })
 }
 
@@ -134,7 +137,7 @@ func posts(t *testing.T, s feed.Store) {
 	for i := range 9 {
 		author := []feed.User{a, b, c}[i%3]
 		p := feed.Post{ID: ID(t), AuthorID: author.ID, Text: fmt.Sprintf("post %d ü\n\"x\"", i), CreatedAt: now()}
-		if err := s.CreatePost(ctx, p); err != nil {
+		if _, err := s.CreatePost(ctx, p, ""); err != nil {
 			t.Fatal(err)
 		}
 		if author.ID != c.ID {

@@ -62,6 +62,7 @@ var may = map[string][]string{
 // plumbing lists what the packages under internal/ may import of each other.
 var plumbing = map[string][]string{
 	"internal/arch":        {},
+	"internal/attempts":    {},
 	"internal/env":         {},
 	"internal/fault":       {},
 	"internal/lifecycle":   {},
@@ -80,7 +81,7 @@ var plumbing = map[string][]string{
 // drivers names the packages that may import a driver (or what lies below it).
 var drivers = map[string][]string{
 	"go.mongodb.org/mongo-driver":         {"feed/mongostore", "jobs/mongostore", "shop/mongostore", "internal/mongoconn"},
-	"github.com/redis/go-redis":           {"internal/redisconn", "internal/ratelimit", "internal/idempotency", "feed/rediscache", "funcmetrics/redisqueue", "jobs/taskqueue", "shop/redisbus"},
+	"github.com/redis/go-redis":           {"internal/redisconn", "internal/attempts", "internal/ratelimit", "internal/idempotency", "feed/rediscache", "funcmetrics/redisqueue", "jobs/taskqueue", "shop/redisbus"},
 	"github.com/go-sql-driver/mysql":      {"feed/sqlstore", "funcmetrics/sqlstore", "internal/mysqlconn"},
 	"database/sql":                        {"feed/sqlstore", "funcmetrics/sqlstore", "internal/mysqlconn"},
 	"github.com/pressly/goose":            {"internal/mysqlconn"},

@@ -28,6 +28,7 @@ const (
 	InvalidToken       Code = "invalid-token"
 	TokenExpired       Code = "token-expired"
 	SessionEnded       Code = "session-ended"
+	InvalidKey         Code = "invalid-api-key"
 	Forbidden          Code = "forbidden"
 	UserSuspended      Code = "user-suspended"
 	NotFound           Code = "not-found"
@@ -36,6 +37,7 @@ const (
 	BodyTooLarge       Code = "body-too-large"
 	UnsupportedMedia   Code = "unsupported-media-type"
 	LimitExceeded      Code = "limit-exceeded"
+	UnknownScope       Code = "unknown-scope"
 	KeyReused          Code = "idempotency-key-reused"
 	TooManyRequests    Code = "too-many-requests"
 	Internal           Code = "internal"
@@ -59,6 +61,7 @@ var meanings = map[Code]meaning{
 	InvalidToken:       {http.StatusUnauthorized, "The token is not valid"},
 	TokenExpired:       {http.StatusUnauthorized, "The token has expired"},
 	SessionEnded:       {http.StatusUnauthorized, "The session has ended"},
+	InvalidKey:         {http.StatusUnauthorized, "The API key is not valid"},
 	Forbidden:          {http.StatusForbidden, "That is not allowed"},
 	UserSuspended:      {http.StatusForbidden, "The user is suspended"},
 	NotFound:           {http.StatusNotFound, "There is no such thing"},
@@ -67,6 +70,7 @@ var meanings = map[Code]meaning{
 	BodyTooLarge:       {http.StatusRequestEntityTooLarge, "The body is too large"},
 	UnsupportedMedia:   {http.StatusUnsupportedMediaType, "The media type is not supported"},
 	LimitExceeded:      {http.StatusUnprocessableEntity, "The request is beyond a limit"},
+	UnknownScope:       {http.StatusUnprocessableEntity, "There is no such scope"},
 	KeyReused:          {http.StatusUnprocessableEntity, "The idempotency key belongs to another request"},
 	TooManyRequests:    {http.StatusTooManyRequests, "Too many requests"},
 	Internal:           {http.StatusInternalServerError, "Something failed on our side"},

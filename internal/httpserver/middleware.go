@@ -27,6 +27,7 @@ const (
 const (
 	keyRequestID = "httpserver.request_id"
 	keyUserID    = "httpserver.user_id"
+	keyAPIKeyID  = "httpserver.api_key_id"
 	keyErrors    = "httpserver.errors"
 )
 
@@ -70,6 +71,15 @@ func SetUser(c *gin.Context, id string) {
 	c.Set(keyUserID, id)
 	if tx := apm.TransactionFromContext(c.Request.Context()); tx != nil {
 		tx.Context.SetUserID(id)
+	}
+}
+
+// SetAPIKey names the key by which the user acts to the access log and the
+// trace: its public id, never the key.
+func SetAPIKey(c *gin.Context, id string) {
+	c.Set(keyAPIKeyID, id)
+	if tx := apm.TransactionFromContext(c.Request.Context()); tx != nil {
+		tx.Context.SetLabel("api_key_id", id)
 	}
 }
 
@@ -147,6 +157,9 @@ func accessLog(log *zap.Logger) gin.HandlerFunc {
 		)
 		if user := c.GetString(keyUserID); user != "" {
 			fields = append(fields, zap.String("user.id", user))
+		}
+		if key := c.GetString(keyAPIKeyID); key != "" {
+			fields = append(fields, zap.String("labels.api_key_id", key))
 		}
 		fields = append(fields, apmzap.TraceContext(c.Request.Context())...)
 		if err := errors.Join(errs...); err != nil {
