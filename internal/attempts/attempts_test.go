@@ -59,9 +59,14 @@ func TestAddressKey(t *testing.T) {
 	}
 }
 
-// away is a Redis that nobody answers for.
+// away is a Redis that fails at once.
 func away(t *testing.T) *redis.Client {
-	return connect(t, redisconn.Config{Addr: "127.0.0.1:1", Password: "x", Timeout: 50 * time.Millisecond, PoolSize: 1})
+	t.Helper()
+	rdb := connect(t, redisconn.Config{Addr: "127.0.0.1:1", Password: "x", Timeout: time.Second, PoolSize: 1})
+	if err := rdb.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return rdb
 }
 
 func connect(t *testing.T, cfg redisconn.Config) *redis.Client {
