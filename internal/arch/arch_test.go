@@ -28,7 +28,10 @@ var may = map[string][]string{
 	"jobs/bigdec":      {},
 	"shop":             {},
 	"watcher":          {"watcher/document"},
+	"watcher/datemath": {},
 	"watcher/document": {},
+	"watcher/mustache": {"watcher/document"},
+	"watcher/schedule": {"watcher/document"},
 	// adapters
 	"feed/storetest":         {"feed"},
 	"feed/mongostore":        {"feed"},
