@@ -32,6 +32,8 @@ var may = map[string][]string{
 	"watcher/document": {},
 	"watcher/mustache": {"watcher/document"},
 	"watcher/schedule": {"watcher/document"},
+	"watcher/fields":   {"watcher/document", "watcher/mustache"},
+	"watcher/httpcall": {"watcher/document", "watcher/fields", "watcher/mustache"},
 	// adapters
 	"feed/storetest":         {"feed"},
 	"feed/mongostore":        {"feed"},
