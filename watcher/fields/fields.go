@@ -219,3 +219,12 @@ func (r *Reader) Done() error {
 	}
 	return nil
 }
+
+// ActionID is the id in the path of an action's body: actions.ID.type.
+func ActionID(path string) string {
+	path = strings.TrimPrefix(path, "actions.")
+	if i := strings.LastIndexByte(path, '.'); i >= 0 {
+		path = path[:i]
+	}
+	return path
+}
