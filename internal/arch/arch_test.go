@@ -48,6 +48,8 @@ var may = map[string][]string{
 	"watcher/action/logging":   {"watcher", "watcher/document", "watcher/fields", "watcher/mustache"},
 	"watcher/action/pagerduty": {"watcher", "watcher/alert", "watcher/alerting", "watcher/document", "watcher/fields", "watcher/httpcall", "watcher/mustache", "watcher/outbox"},
 	"watcher/action/slack":     {"watcher", "watcher/alert", "watcher/alerting", "watcher/document", "watcher/fields", "watcher/httpcall", "watcher/mustache", "watcher/outbox"},
+	"watcher/alertstore":       {"watcher", "watcher/alert", "watcher/alerting", "watcher/document", "watcher/outbox"},
+	"watcher/receivertest":     {},
 	"watcher/action/webhook":   {"watcher", "watcher/document", "watcher/httpcall", "watcher/mustache"},
 	"elastic":                  {},
 	"funcmetrics/redisqueue":   {"funcmetrics"},
@@ -114,7 +116,7 @@ var drivers = map[string][]string{
 	"github.com/failsafe-go/failsafe-go":  {"internal/resilience"},
 	"golang.org/x/crypto/argon2":          {"feed"},
 	"github.com/prometheus/client_golang": {"internal/obs", "internal/httpserver", "internal/resilience", "intake", "cmd/feed", "cmd/jobs", "shop"},
-	"testing":                             {"feed/storetest", "internal/teststack", "shop/bustest"},
+	"testing":                             {"feed/storetest", "internal/teststack", "shop/bustest", "watcher/receivertest"},
 }
 
 func TestImports(t *testing.T) {

@@ -46,8 +46,8 @@ type Entry struct {
 	Message
 	State      State     `json:"state"`
 	Attempts   int       `json:"attempts"`
-	NotBefore  time.Time `json:"not_before"`  // no attempt earlier
-	LeaseUntil time.Time `json:"lease_until"` // somebody is sending it until then
+	NotBefore  time.Time `json:"not_before,omitzero"`  // no attempt earlier
+	LeaseUntil time.Time `json:"lease_until,omitzero"` // somebody is sending it until then
 	DoneAt     time.Time `json:"done_at,omitzero"`
 	Reason     string    `json:"reason,omitempty"` // of the last failure
 
