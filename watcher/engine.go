@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"pharos/watcher/document"
+	"pharos/watcher/httpcall"
+	"pharos/watcher/mustache"
+	"pharos/watcher/painless"
 )
 
 // Elasticsearch is what inputs, transforms and scripts ask of it.
@@ -12,6 +15,43 @@ type Elasticsearch interface {
 	// Do sends a request with a JSON body (nil: none) and returns the status and
 	// the body of any answer; an error only if none came.
 	Do(ctx context.Context, method, path string, body []byte) (status int, answer []byte, err error)
+}
+
+// HTTP sends what http inputs ask for; httpcall.Client does.
+type HTTP interface {
+	Do(ctx context.Context, call *httpcall.Call) (*httpcall.Response, error)
+}
+
+// Config is what an Engine is made of. All of it is needed.
+type Config struct {
+	Elasticsearch   Elasticsearch
+	Renderer        mustache.Renderer
+	HTTP            HTTP
+	Actions         map[string]ParseAction // by type
+	DefaultThrottle time.Duration          // of actions and watches that name none; Elastic's is 5 s
+	Now             func() time.Time
+	NewID           func() string // a new UUID for each execution
+}
+
+// Engine parses watches and executes them. It keeps no state of its own and is
+// safe for concurrent use.
+type Engine struct {
+	es              Elasticsearch
+	renderer        mustache.Renderer
+	http            HTTP
+	scripts         *painless.Runner
+	actions         map[string]ParseAction
+	defaultThrottle time.Duration
+	now             func() time.Time
+	newID           func() string
+}
+
+// New returns an Engine.
+func New(cfg Config) *Engine {
+	return &Engine{
+		es: cfg.Elasticsearch, renderer: cfg.Renderer, http: cfg.HTTP, scripts: painless.NewRunner(cfg.Elasticsearch, cfg.Now),
+		actions: cfg.Actions, defaultThrottle: cfg.DefaultThrottle, now: cfg.Now, newID: cfg.NewID,
+	}
 }
 
 // Trigger says why and when an execution starts.
@@ -51,16 +91,22 @@ const (
 	Skip          Mode = "skip"
 )
 
-// Options are what the _execute call may ask for. A scheduled execution has
-// RecordExecution alone.
+// ParseMode reads the name of a mode.
+func ParseMode(name string) (Mode, bool) {
+	switch m := Mode(name); m {
+	case Execute, ForceExecute, Simulate, ForceSimulate, Skip:
+		return m, true
+	}
+	return "", false
+}
+
+// Options are what the _execute call may ask for; a scheduled execution has User
+// and Node alone.
 type Options struct {
-	User             string           // who asked; empty: nobody
+	User             string           // for whom it runs; empty: nobody
 	Node             string           // the process that executes
 	ActionModes      map[string]Mode  // by action id or "_all"; none: execute
-	AlternativeInput *document.Object // used instead of the input's payload, or nil
+	AlternativeInput *document.Object // the payload instead of the input's, or nil
 	IgnoreCondition  bool
-	// RecordExecution lets the execution change the status. The caller keeps
-	// the record.
-	RecordExecution bool
-	Debug           bool // adds vars to the record
+	Debug            bool // adds vars to the record
 }

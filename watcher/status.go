@@ -114,7 +114,7 @@ func (s *Status) Acknowledge(now time.Time, ids ...string) bool {
 	changed := false
 	for i := range s.Actions {
 		a := &s.Actions[i]
-		if a.Ack == Ackable && (len(ids) == 0 || slices.Contains(ids, a.ID) || slices.Contains(ids, "_all")) {
+		if a.Ack == Ackable && (len(ids) == 0 || slices.Contains(ids, a.ID) || slices.Contains(ids, allActions)) {
 			a.Ack, a.AckChanged, changed = Acked, now, true
 		}
 	}
