@@ -14,7 +14,8 @@ import (
 // a new one would get. Templates only serve new indices.
 func (s *setup) updateStreams(ctx context.Context, template object) error {
 	var t struct {
-		Patterns []string `json:"index_patterns"`
+		Patterns   []string  `json:"index_patterns"`
+		DataStream *struct{} `json:"data_stream"`
 	}
 	if err := json.Unmarshal(template.body, &t); err != nil {
 		return fmt.Errorf("index template %s: %w", template.name, err)
@@ -22,6 +23,9 @@ func (s *setup) updateStreams(ctx context.Context, template object) error {
 	streams, indices, err := s.resolve(ctx, t.Patterns)
 	if err != nil {
 		return fmt.Errorf("find streams of index template %s: %w", template.name, err)
+	}
+	if t.DataStream == nil { // our own state: plain indices, updated the same way
+		streams, indices = indices, nil
 	}
 	for _, name := range indices {
 		s.note(Change{Kind: "index", Name: name, Action: Kept, Note: "it is an index of its own and stands in the way of a data stream, " +

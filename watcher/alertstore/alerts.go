@@ -1,0 +1,129 @@
+package alertstore
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"pharos/internal/fault"
+	"pharos/watcher/alert"
+	"pharos/watcher/alerting"
+	"pharos/watcher/outbox"
+)
+
+const defaultLimit = 1000
+
+// kind tells an alert from a service's latest page in their common index.
+type kind struct {
+	Kind string `json:"kind"`
+}
+
+// Alert reads an alert; fault.NotFound.
+func (s *Store) Alert(ctx context.Context, id string) (alerting.Stored, error) {
+	var a alerting.Stored
+	revision, err := s.get(ctx, alertsIndex, id, &a.Alert)
+	if err != nil {
+		return alerting.Stored{}, err
+	}
+	a.Revision = revision
+	return a, nil
+}
+
+// SaveAlert writes an alert.
+func (s *Store) SaveAlert(ctx context.Context, a alerting.Stored) (outbox.Revision, error) {
+	return s.put(ctx, alertsIndex, a.ID, struct {
+		kind
+		alert.Alert
+	}{kind{"alert"}, a.Alert}, a.Revision)
+}
+
+// Alerts returns the alerts of a filter, the latest first.
+func (s *Store) Alerts(ctx context.Context, f alerting.Filter) ([]alerting.Stored, error) {
+	conditions := []map[string]any{term("kind", "alert")}
+	for field, value := range map[string]string{"watch_id": f.WatchID, "page": f.Page, "routes.key": f.Key} {
+		if value != "" {
+			conditions = append(conditions, term(field, value))
+		}
+	}
+	if f.Open {
+		conditions = append(conditions, map[string]any{"terms": map[string]any{"state": []alert.State{alert.Firing, alert.Acknowledged}}})
+	}
+	if f.Limit == 0 {
+		f.Limit = defaultLimit
+	}
+	hits, err := s.search(ctx, alertsIndex, map[string]any{
+		"query": filter(conditions...), "size": f.Limit, "sort": []any{map[string]any{"started_at": "desc"}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	list := make([]alerting.Stored, 0, len(hits))
+	for _, h := range hits {
+		a := alerting.Stored{Revision: h.revision()}
+		if err := json.Unmarshal(h.Source, &a.Alert); err != nil {
+			return nil, fmt.Errorf("read alerts: %w", err)
+		}
+		list = append(list, a)
+	}
+	return list, nil
+}
+
+func leadID(service string) string { return "lead-" + docID(service) }
+
+// Lead reads the latest page of a service; a zero one if there is none.
+func (s *Store) Lead(ctx context.Context, service string) (alert.Lead, outbox.Revision, error) {
+	var l alert.Lead
+	revision, err := s.get(ctx, alertsIndex, leadID(service), &l)
+	if fault.Is(err, fault.NotFound) {
+		return alert.Lead{}, outbox.Revision{}, nil
+	}
+	return l, revision, err
+}
+
+// SaveLead writes the latest page of a service.
+func (s *Store) SaveLead(ctx context.Context, l alert.Lead, r outbox.Revision) error {
+	_, err := s.put(ctx, alertsIndex, leadID(l.Service), struct {
+		kind
+		alert.Lead
+	}{kind{"lead"}, l}, r)
+	return err
+}
+
+// Silences returns the silences that end after now, the first to end first.
+func (s *Store) Silences(ctx context.Context, now time.Time) ([]alert.Silence, error) {
+	hits, err := s.search(ctx, silencesIndex, map[string]any{
+		"query": filter(map[string]any{"range": map[string]any{"ends_at": map[string]any{"gt": now.UTC().Format(time.RFC3339Nano)}}}),
+		"size":  defaultLimit, "sort": []any{map[string]any{"ends_at": "asc"}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	list := make([]alert.Silence, 0, len(hits))
+	for _, h := range hits {
+		var one alert.Silence
+		if err := json.Unmarshal(h.Source, &one); err != nil {
+			return nil, fmt.Errorf("read silences: %w", err)
+		}
+		list = append(list, one)
+	}
+	return list, nil
+}
+
+// SaveSilence keeps a new silence; fault.Conflict if its ID is taken.
+func (s *Store) SaveSilence(ctx context.Context, silence alert.Silence) error {
+	_, err := s.put(ctx, silencesIndex, silence.ID, silence, outbox.Revision{})
+	return err
+}
+
+// DeleteSilence removes a silence; fault.NotFound.
+func (s *Store) DeleteSilence(ctx context.Context, id string) error {
+	var answer struct{}
+	err := s.call(ctx, http.MethodDelete, "/"+silencesIndex+"/_doc/"+url.PathEscape(id)+"?refresh=true", nil, &answer)
+	if err != nil {
+		return fmt.Errorf("delete silence: %w", err)
+	}
+	return nil
+}
