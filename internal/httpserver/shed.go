@@ -33,7 +33,7 @@ func Shed(atOnce int, reg prometheus.Registerer) gin.HandlerFunc {
 			cancel()
 			if err != nil {
 				refused.Inc()
-				f := fault.New(fault.Unavailable, "Too much is asked for just now.")
+				f := fault.New(fault.Overloaded, "This instance works on as much as it can. Try again.")
 				f.RetryAfter = time.Second
 				Problem(c, fmt.Errorf("%d requests are being worked on: %w", atOnce, f))
 				return
