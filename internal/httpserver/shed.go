@@ -14,7 +14,7 @@ import (
 
 // shedAfter is how long a request waits for its turn before it is refused: long
 // enough for a short burst, and well under what a client would call waiting.
-const shedAfter = 25 * time.Millisecond
+const shedAfter = 10 * time.Millisecond
 
 // Shed lets only so many requests be worked on at once; what is beyond that is
 // refused at once with 503 and Retry-After, so that those that are let through
