@@ -20,7 +20,9 @@ import (
 // (request id, trace, metrics, ECS log line, recovery, limit of requests at
 // once, deadline; all but the stores) with a bare Gin handler.
 func chain(t *testing.T) []figure {
-	answer := func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"task": "fibonacci", "n": 90, "value": "2880067194370816120"}) }
+	answer := func(c *gin.Context) {
+		c.JSON(http.StatusOK, gin.H{"task": "fibonacci", "n": 90, "value": "2880067194370816120"})
+	}
 	full := router(t)
 	full.GET("/tasks/:name", answer)
 	bare := gin.New()
@@ -37,7 +39,7 @@ func chain(t *testing.T) []figure {
 
 // router is api's, with telemetry as in a running process: lines go to a file
 // and to standard output, traces are encoded and thrown away.
-func router(t *testing.T) *gin.Engine {
+func router(t testing.TB) *gin.Engine {
 	t.Helper()
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
