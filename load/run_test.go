@@ -55,7 +55,7 @@ func TestScheduleDoesNotWaitForAnswers(t *testing.T) {
 		if got := report.Total; got.Sent != 50 || got.OK != 50 || got.Dropped != 0 || got.P50 < 2.97 || got.P99 > 3.03 {
 			t.Errorf("%+v", got)
 		}
-		if report.Seconds != 8 || len(seen) < 5 || seen[1].InFlight < 19 || seen[1].Rate != 10 {
+		if report.Seconds != 8 || len(seen) < 5 || seen[1].InFlight < 19 || seen[1].Rate < 9 || seen[1].Rate > 11 {
 			t.Errorf("%v s, progress %+v", report.Seconds, seen)
 		}
 	})
