@@ -87,9 +87,13 @@ func (s *Server) timeline(c *gin.Context) {
 	encode(c, answer)
 }
 
-// isOutage tells feed being away, or without its stores, from an answer.
+// isOutage tells feed being away, too busy or without its stores from an answer.
 func isOutage(err error) bool {
-	return fault.Is(err, fault.Unavailable) || fault.From(err).Code == fault.Timeout
+	switch fault.From(err).Code {
+	case fault.Unavailable, fault.Overloaded, fault.Timeout:
+		return true
+	}
+	return false
 }
 
 func (s *Server) requests(c *gin.Context) {

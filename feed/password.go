@@ -26,16 +26,24 @@ const (
 	keyBytes    = 32
 )
 
+// queued is how many passwords may wait for each slot: a fraction of a second.
+// More would wait for longer than anyone does, and be hashed for nobody.
+const queued = 8
+
 // Hasher hashes passwords with argon2id, a bounded number at once: each hash
 // takes 19 MiB and tens of milliseconds of a core.
 type Hasher struct {
 	slots *semaphore.Weighted
-	decoy string // a hash that no password fits, for handles that don't exist
+	line  *semaphore.Weighted // who has a slot or waits for one
+	decoy string              // a hash that no password fits, for handles that don't exist
 }
 
 // NewHasher returns a Hasher that works on up to atOnce passwords at a time.
 func NewHasher(atOnce int) (*Hasher, error) {
-	h := &Hasher{slots: semaphore.NewWeighted(int64(atOnce))}
+	if atOnce < 1 {
+		return nil, errors.New("PASSWORDS_AT_ONCE must be at least 1")
+	}
+	h := &Hasher{slots: semaphore.NewWeighted(int64(atOnce)), line: semaphore.NewWeighted(int64(atOnce * (1 + queued)))}
 	var nobody [keyBytes]byte
 	if _, err := rand.Read(nobody[:]); err != nil {
 		return nil, fmt.Errorf("make a password nobody knows: %w", err)
@@ -49,8 +57,8 @@ func NewHasher(atOnce int) (*Hasher, error) {
 }
 
 // Hash returns the hash of the password with a fresh salt, in the PHC string
-// format ($argon2id$v=19$m=…,t=…,p=…$salt$hash). When the slots stay taken
-// until ctx ends it is fault.Unavailable.
+// format ($argon2id$v=19$m=…,t=…,p=…$salt$hash). When too many wait already, or
+// the slots stay taken until ctx ends, it is fault.Overloaded.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	salt := make([]byte, saltBytes)
 	if _, err := rand.Read(salt); err != nil {
@@ -59,7 +67,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	if err := h.acquire(ctx); err != nil {
 		return "", err
 	}
-	defer h.slots.Release(1)
+	defer h.release()
 	key := argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonLanes, keyBytes)
 	b64 := base64.RawStdEncoding
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonLanes,
@@ -90,16 +98,24 @@ func (h *Hasher) Verify(ctx context.Context, password, hash string) (bool, error
 	if err := h.acquire(ctx); err != nil {
 		return false, err
 	}
-	defer h.slots.Release(1)
+	defer h.release()
 	got := argon2.IDKey([]byte(password), salt, passes, memory, lanes, uint32(len(want)))
 	return subtle.ConstantTimeCompare(got, want) == 1, nil
 }
 
 func (h *Hasher) acquire(ctx context.Context) error {
-	if h.slots.Acquire(ctx, 1) != nil {
-		f := fault.New(fault.Unavailable, "Too many people are signing in just now.")
-		f.RetryAfter = 2 * time.Second
-		return f
+	if h.line.TryAcquire(1) {
+		if h.slots.Acquire(ctx, 1) == nil {
+			return nil
+		}
+		h.line.Release(1)
 	}
-	return nil
+	f := fault.New(fault.Overloaded, "Too many people are signing in just now.")
+	f.RetryAfter = 2 * time.Second
+	return f
+}
+
+func (h *Hasher) release() {
+	h.slots.Release(1)
+	h.line.Release(1)
 }

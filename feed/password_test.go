@@ -34,8 +34,44 @@ func TestHasher(t *testing.T) {
 	}
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := h.Hash(over, "x"); err != nil && !fault.Is(err, fault.Unavailable) {
+	if _, err := h.Hash(over, "x"); err != nil && !fault.Is(err, fault.Overloaded) {
 		t.Errorf("no time left: %v", err)
+	}
+}
+
+// Whoever would have to wait for too long is told so at once.
+func TestHasherRefusesALongQueue(t *testing.T) {
+	h, err := feed.NewHasher(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const callers = 40
+	errs := make(chan error, callers)
+	for range callers {
+		go func() {
+			_, err := h.Hash(t.Context(), "x")
+			errs <- err
+		}()
+	}
+	hashed, refused := 0, 0
+	for range callers {
+		switch err := <-errs; {
+		case err == nil:
+			hashed++
+		case fault.Is(err, fault.Overloaded) && fault.From(err).RetryAfter > 0:
+			refused++
+		default:
+			t.Error(err)
+		}
+	}
+	if hashed < 9 || refused == 0 {
+		t.Errorf("%d hashed, %d refused", hashed, refused)
+	}
+	if _, err := h.Hash(t.Context(), "x"); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+	if _, err := feed.NewHasher(0); err == nil {
+		t.Error("none at once was accepted")
 	}
 }
 

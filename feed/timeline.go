@@ -138,7 +138,7 @@ func isOutage(err error) bool {
 func (s *Service) withoutCache(ctx context.Context, key PageKey, cause error) (Page, error) {
 	s.report(ctx, fmt.Errorf("timeline without cache: %w", cause))
 	if s.direct.Acquire(ctx, 1) != nil {
-		f := fault.New(fault.Unavailable, "The feed is busy just now.")
+		f := fault.New(fault.Overloaded, "The feed is busy just now.")
 		f.RetryAfter = time.Second
 		return Page{}, fmt.Errorf("read timeline without cache: %w", f)
 	}

@@ -66,3 +66,12 @@ func (s *Summary) Quantile(q float64) float64 {
 	}
 	return 0
 }
+
+// Merge adds the calls of another Summary.
+func (s *Summary) Merge(o *Summary) {
+	for bucket, calls := range o.buckets {
+		s.AddBucket(bucket, calls, 0, 0)
+	}
+	s.Errors += o.Errors
+	s.Seconds += o.Seconds
+}

@@ -90,7 +90,7 @@ func start(t *testing.T, s settings) *front {
 	host, port, _ := net.SplitHostPort(f.addr)
 	var servers strings.Builder
 	for _, addr := range s.servers {
-		fmt.Fprintf(&servers, "server %s max_fails=2 fail_timeout=5s; ", addr)
+		fmt.Fprintf(&servers, "server %s max_fails=2 fail_timeout=2s; ", addr)
 	}
 	conf := filepath.Join(f.runDir, "nginx.conf")
 	text := render(t, map[string]string{

@@ -19,6 +19,7 @@ type cli struct {
 	DLQ       dlqCmd       `cmd:"" name:"dlq" help:"Events that a consumer gave up."`
 	Import    importCmd    `cmd:"" help:"Load an access log of another server into the traffic."`
 	Functions functionsCmd `cmd:"" help:"Print calls, errors and times of the measured functions."`
+	Load      loadCmd      `cmd:"" help:"Make steady traffic as users make it, and measure the answers."`
 	Seed      seedCmd      `cmd:"" help:"Make demo users who follow each other and post."`
 
 	JSON    bool             `help:"Print results as JSON." env:"PHAROS_JSON"`

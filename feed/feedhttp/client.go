@@ -36,10 +36,11 @@ type Call struct {
 // instance answered.
 //
 // A call goes to one instance after another, in turn, leaving out those whose
-// breaker is open. It is made again only where repeating it is harmless: the
-// method is idempotent, or nothing was sent. The first attempt of such a call
-// gets half of the time that is left, so that an instance that hangs leaves
-// time for another.
+// breaker is open. Where nothing could be sent to an instance, the next one is
+// asked at once. A call that failed otherwise is made again, within the budget
+// for retries, only where repeating it is harmless: the method is idempotent.
+// The first attempt of such a call gets half of the time that is left, so that
+// an instance that hangs leaves time for another.
 type Client struct {
 	instances []*instance
 	next      atomic.Uint32
@@ -80,9 +81,9 @@ func NewClient(bases []string, keys *Keys, metrics *resilience.Metrics, log *zap
 			DialContext:         (&net.Dialer{Timeout: connectTimeout}).DialContext,
 			MaxIdleConns:        512,
 			MaxIdleConnsPerHost: 256,
-			// Shorter than the server's, so that a connection is never reused
-			// just as the server closes it.
-			IdleConnTimeout: 60 * time.Second,
+			// Shorter than feed's DRAIN_DELAY, so that a connection is never
+			// reused just as a stopping instance closes it.
+			IdleConnTimeout: 3 * time.Second,
 		}),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -189,6 +190,7 @@ func (c *Client) json(ctx context.Context, call Call, method, path string, in, o
 type transportError struct {
 	err        error
 	repeatable bool
+	unsent     bool // no connection was made
 }
 
 func (e *transportError) Error() string { return e.err.Error() }
@@ -199,8 +201,16 @@ func isRepeatable(err error) bool {
 	return errors.As(err, &t) && t.repeatable || errors.Is(err, resilience.ErrRejected)
 }
 
+// isUnsent tells that the instance got nothing of the call.
+func isUnsent(err error) bool {
+	var t *transportError
+	return errors.As(err, &t) && t.unsent || errors.Is(err, resilience.ErrRejected)
+}
+
 // isInstanceFailure tells what counts against an instance: no answer, or one
-// that says that it can't work at present.
+// that says that it can't work at present. One that refuses calls because it is
+// busy works as well as it can: leaving it out would make a lot too much of a
+// little too much.
 func isInstanceFailure(err error) bool {
 	var t *transportError
 	return errors.As(err, &t) || fault.Is(err, fault.Unavailable) || fault.Is(err, fault.Timeout)
@@ -215,11 +225,17 @@ func (c *Client) do(ctx context.Context, call Call, method, path string, body []
 			ctx, cancel = halfOfTheTime(ctx)
 			defer cancel()
 		}
-		in := c.pick(turn + attempt)
-		return in.guard.Do(ctx, func(ctx context.Context) (err error) {
-			header, answer, err = c.attempt(ctx, in.base, call, method, path, body)
-			return err
-		})
+		for i := range c.instances {
+			in := c.pick(turn + attempt + i)
+			err = in.guard.Do(ctx, func(ctx context.Context) (err error) {
+				header, answer, err = c.attempt(ctx, in.base, call, method, path, body)
+				return err
+			})
+			if !isUnsent(err) {
+				break
+			}
+		}
+		return err
 	})
 	var t *transportError
 	switch {
@@ -276,12 +292,13 @@ func (c *Client) attempt(ctx context.Context, base *url.URL, call Call, method, 
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, nil, &transportError{err, method != http.MethodPost || isDial(err)}
+		unsent := isDial(err)
+		return nil, nil, &transportError{err, unsent || method != http.MethodPost, unsent}
 	}
 	defer func() { _ = resp.Body.Close() }()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return nil, nil, &transportError{fmt.Errorf("read answer: %w", err), method != http.MethodPost}
+		return nil, nil, &transportError{fmt.Errorf("read answer: %w", err), method != http.MethodPost, false}
 	}
 	return resp.Header, answer, answerFault(resp, answer)
 }

@@ -43,20 +43,21 @@ func (c *Config) Validate() error {
 //
 // A page is a hash timeline:{user}:{limit}:{before} with the fields body,
 // count, made (unix milliseconds), origins (the keys of the versions that it
-// depends on, separated by spaces) and versions (their values). An origin's version is a random string
-// under version:{origin}, set anew by each change. The version outlives every
+// depends on, separated by spaces), versions (their values) and set (a hash of
+// origins). An origin's version is a random string under version:{origin}, set anew by each change. The version outlives every
 // page that was made before the change, so that its absence always means the
 // same: no change for as long as any page is kept. Redis must therefore evict
 // by the shortest time to live first (maxmemory-policy volatile-ttl).
 type Cache struct {
-	rdb *redis.Client
-	cfg Config
-	now func() time.Time
+	rdb   *redis.Client
+	cfg   Config
+	now   func() time.Time
+	known *knownOrigins
 }
 
 // New returns a cache on rdb, which the caller closes.
 func New(rdb *redis.Client, cfg Config, now func() time.Time) *Cache {
-	return &Cache{rdb: rdb, cfg: cfg, now: now}
+	return &Cache{rdb: rdb, cfg: cfg, now: now, known: newKnownOrigins()}
 }
 
 // Ping reports whether Redis answers.
@@ -74,7 +75,7 @@ func versionKey(o feed.Origin) string { return "version:" + string(o) }
 //
 //nolint:gochecknoglobals // a constant that go-redis makes by a function
 var readPage = redis.NewScript(`
-local e = redis.call('HMGET', KEYS[1], 'origins', 'versions', 'body', 'count', 'made')
+local e = redis.call('HMGET', KEYS[1], 'origins', 'versions', 'body', 'count', 'made', 'set')
 if not e[1] then return false end
 local keys = {}
 for k in string.gmatch(e[1], '%S+') do keys[#keys + 1] = k end
@@ -85,30 +86,73 @@ for from = 1, #keys, 1000 do
 end
 local changed = '0'
 if table.concat(versions, ' ') ~= e[2] then changed = '1' end
-return {e[3], e[4], e[5], changed}
+local origins = ''
+if #keys <= tonumber(ARGV[1]) then origins = e[1] end
+return {e[3], e[4], e[5], changed, e[6] or '', origins}
 `)
 
 // Page implements feed.TimelineCache.
 func (c *Cache) Page(ctx context.Context, key feed.PageKey) (feed.Kept, bool, error) {
-	answer, err := readPage.Run(ctx, c.rdb, []string{pageKey(key)}).StringSlice()
+	name := pageKey(key)
+	if o, ok := c.known.of(name); ok {
+		if kept, ok, err := c.pageOf(ctx, name, o); ok || err != nil {
+			return kept, ok, err
+		}
+	}
+	answer, err := readPage.Run(ctx, c.rdb, []string{name}, maxKnown).StringSlice()
 	if errors.Is(err, redis.Nil) {
 		return feed.Kept{}, false, nil
 	}
 	if err != nil {
 		return feed.Kept{}, false, fmt.Errorf("read page: %w", err)
 	}
-	if len(answer) != 4 {
-		return feed.Kept{}, false, fmt.Errorf("read page: %d values instead of 4", len(answer))
+	if len(answer) != 6 {
+		return feed.Kept{}, false, fmt.Errorf("read page: %d values instead of 6", len(answer))
 	}
-	count, countErr := strconv.Atoi(answer[1])
-	made, madeErr := strconv.ParseInt(answer[2], 10, 64)
-	if err := errors.Join(countErr, madeErr); err != nil {
+	c.known.add(name, answer[4], answer[5])
+	kept, err := decodePage(answer[0], answer[1], answer[2])
+	kept.Changed = answer[3] == "1"
+	return kept, err == nil, err
+}
+
+// pageOf reads a page whose origins are known. It returns false for a page that
+// is not kept, or not as one of these origins: the script is to be asked then.
+// The page is read before the versions, so that a change in between shows.
+func (c *Cache) pageOf(ctx context.Context, name string, o origins) (feed.Kept, bool, error) {
+	var page, versions *redis.SliceCmd
+	if _, err := c.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		page = pipe.HMGet(ctx, name, "body", "count", "made", "set", "versions")
+		versions = pipe.MGet(ctx, o.keys...)
+		return nil
+	}); err != nil {
 		return feed.Kept{}, false, fmt.Errorf("read page: %w", err)
 	}
-	return feed.Kept{
-		Page:   feed.Page{JSON: []byte(answer[0]), Count: count},
-		MadeAt: time.UnixMilli(made), Changed: answer[3] == "1",
-	}, true, nil
+	fields := texts(page.Val())
+	if len(fields) != 5 || fields[3] != o.set {
+		c.known.forget(name)
+		return feed.Kept{}, false, nil
+	}
+	kept, err := decodePage(fields[0], fields[1], fields[2])
+	kept.Changed = strings.Join(texts(versions.Val()), " ") != fields[4]
+	return kept, err == nil, err
+}
+
+func decodePage(body, count, made string) (feed.Kept, error) {
+	n, countErr := strconv.Atoi(count)
+	ms, madeErr := strconv.ParseInt(made, 10, 64)
+	if err := errors.Join(countErr, madeErr); err != nil {
+		return feed.Kept{}, fmt.Errorf("read page: %w", err)
+	}
+	return feed.Kept{Page: feed.Page{JSON: []byte(body), Count: n}, MadeAt: time.UnixMilli(ms)}, nil
+}
+
+// texts are the values of an answer, "" for those that are not there.
+func texts(values []any) []string {
+	out := make([]string, len(values))
+	for i, v := range values {
+		out[i], _ = v.(string)
+	}
+	return out
 }
 
 // Versions implements feed.TimelineCache.
@@ -121,11 +165,7 @@ func (c *Cache) Versions(ctx context.Context, origins []feed.Origin) ([]string, 
 	if err != nil {
 		return nil, fmt.Errorf("read versions: %w", err)
 	}
-	versions := make([]string, len(values))
-	for i, v := range values {
-		versions[i], _ = v.(string) // nil where the origin has no version
-	}
-	return versions, nil
+	return texts(values), nil
 }
 
 // Keep implements feed.TimelineCache.
@@ -134,10 +174,10 @@ func (c *Cache) Keep(ctx context.Context, key feed.PageKey, p feed.Kept, origins
 	for i, o := range origins {
 		keys[i] = versionKey(o)
 	}
-	name := pageKey(key)
+	name, joined := pageKey(key), strings.Join(keys, " ")
 	_, err := c.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 		pipe.HSet(ctx, name,
-			"origins", strings.Join(keys, " "), "versions", strings.Join(versions, " "),
+			"origins", joined, "set", setOf(joined), "versions", strings.Join(versions, " "),
 			"body", p.JSON, "count", p.Count, "made", p.MadeAt.UnixMilli())
 		pipe.PExpire(ctx, name, jitter(c.cfg.TimelineTTL))
 		return nil

@@ -321,6 +321,32 @@ func TimelineCache(t *testing.T, c feed.TimelineCache) {
 			}
 		}
 	})
+	t.Run("a page that is made from others than before depends on those", func(t *testing.T) {
+		key, origins := fresh(t)
+		keep(t, key, origins[:2])
+		for range 2 { // what was read once may be remembered
+			if _, ok := has(t, key); !ok {
+				t.Fatal("not there")
+			}
+		}
+		keep(t, key, origins[1:])
+		if err := c.Changed(ctx, origins[0]); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if _, ok := has(t, key); !ok {
+				t.Error("changed with what it is no longer made from")
+			}
+		}
+		if err := c.Changed(ctx, origins[2]); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if _, ok := has(t, key); ok {
+				t.Error("unchanged after a change of what it is made from now")
+			}
+		}
+	})
 	t.Run("a change between read and keep wins", func(t *testing.T) {
 		key, origins := fresh(t)
 		versions, err := c.Versions(ctx, origins)

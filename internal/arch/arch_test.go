@@ -70,6 +70,10 @@ var may = map[string][]string{
 	"api":                   {"feed", "feed/feedhttp", "funcmetrics", "jobs", "shop", "tasks"},
 	"intake":                {"elastic"},
 	"watcher/pagerdutyhook": {"watcher/alerting"},
+	"api":       {"feed", "feed/feedhttp", "funcmetrics", "jobs", "shop", "tasks"},
+	"intake":    {"elastic"},
+	"accesslog": {"elastic"},
+	"load":      {"funcmetrics"},
 	// wiring
 	"cmd/api":       {"api", "funcmetrics", "funcmetrics/redisqueue", "funcmetrics/sqlstore", "jobs", "jobs/mongostore", "jobs/taskqueue", "shop", "shop/busconn", "shop/redisbus"},
 	"cmd/jobs":      {"funcmetrics", "funcmetrics/redisqueue", "funcmetrics/sqlstore", "jobs", "jobs/mongostore", "jobs/taskqueue"},
@@ -77,7 +81,7 @@ var may = map[string][]string{
 	"cmd/intake":    {"intake", "elastic"},
 	"cmd/ingest":    {"shop", "shop/busconn", "shop/mongostore"},
 	"cmd/analytics": {"elastic", "shop", "shop/busconn", "shop/mongostore"},
-	"cmd/pharos":    {"accesslog", "elastic", "feed/mongostore", "shop", "shop/busconn"},
+	"cmd/pharos":    {"accesslog", "elastic", "feed/mongostore", "load", "shop", "shop/busconn"},
 }
 
 // plumbing lists what the packages under internal/ may import of each other.

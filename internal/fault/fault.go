@@ -42,6 +42,7 @@ const (
 	TooManyRequests    Code = "too-many-requests"
 	Internal           Code = "internal"
 	Unavailable        Code = "unavailable"
+	Overloaded         Code = "overloaded"
 	Timeout            Code = "timeout"
 )
 
@@ -75,6 +76,7 @@ var meanings = map[Code]meaning{
 	TooManyRequests:    {http.StatusTooManyRequests, "Too many requests"},
 	Internal:           {http.StatusInternalServerError, "Something failed on our side"},
 	Unavailable:        {http.StatusServiceUnavailable, "A part that is needed is away"},
+	Overloaded:         {http.StatusServiceUnavailable, "Too much is asked for just now"},
 	Timeout:            {http.StatusGatewayTimeout, "It took too long"},
 }
 

@@ -267,11 +267,11 @@ func TestHealth(t *testing.T) {
 }
 
 func TestServer(t *testing.T) {
-	s, err := httpserver.Listen(httpserver.Config{ListenAddr: "127.0.0.1:0"}, zap.NewNop())
-	if err != nil {
+	s := httpserver.New(httpserver.Config{ListenAddr: "127.0.0.1:0"}, zap.NewNop())
+	if err := s.Listen(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := httpserver.Listen(httpserver.Config{ListenAddr: s.Addr()}, zap.NewNop()); err == nil || !strings.Contains(err.Error(), "LISTEN_ADDR") {
+	if err := httpserver.New(httpserver.Config{ListenAddr: s.Addr()}, zap.NewNop()).Listen(); err == nil || !strings.Contains(err.Error(), "LISTEN_ADDR") {
 		t.Errorf("a taken port: %v", err)
 	}
 	r, _ := router(t, httpserver.RouterOptions{Draining: s.Draining})

@@ -21,39 +21,64 @@ type Config struct {
 	ListenAddr      string        `env:"LISTEN_ADDR,required,notEmpty"`
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"15s"` // for all of a process's stops
 	// DrainDelay is how long a stopping process still takes requests after
-	// /readyz went false, so that balancers can turn away from it.
+	// /readyz went false, so that balancers can turn away from it. Clients must
+	// not keep idle connections for as long (nginx, and api as feed's client,
+	// keep them 3 s): each is then closed by its client, or by an answer that
+	// says so, and none by the server just as a request is on its way.
 	DrainDelay time.Duration `env:"DRAIN_DELAY" envDefault:"0s"`
 }
 
-// Server is a listening HTTP server.
+// Validate implements env.Validator.
+func (c *Config) Validate() error {
+	if c.DrainDelay < 0 || c.DrainDelay >= c.ShutdownTimeout {
+		return errors.New("DRAIN_DELAY must be at least 0s and less than SHUTDOWN_TIMEOUT, which it is a part of")
+	}
+	return nil
+}
+
+// Server is an HTTP server.
 type Server struct {
 	http     http.Server
-	listener net.Listener
+	addr     string
+	listener *net.TCPListener // nil before Listen
 	drain    time.Duration
 	draining atomic.Bool
 }
 
-// Listen takes the address, so that a port that is in use is an error of the
-// start. The caller closes the server.
-func Listen(cfg Config, log *zap.Logger) (*Server, error) {
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", cfg.ListenAddr)
-	if err != nil {
-		return nil, fmt.Errorf("LISTEN_ADDR: %w", err)
-	}
+// New returns a server that does not listen yet: what can't be answered must
+// not be taken, as another instance may be there for it.
+func New(cfg Config, log *zap.Logger) *Server {
 	return &Server{
-		listener: l,
-		drain:    cfg.DrainDelay,
+		addr:  cfg.ListenAddr,
+		drain: cfg.DrainDelay,
 		http: http.Server{
 			ReadHeaderTimeout: 5 * time.Second,
 			ReadTimeout:       30 * time.Second,
 			WriteTimeout:      60 * time.Second,
-			// Longer than nginx keeps its idle upstream connections (60 s), so
-			// that it is never the server that closes one just as it is reused.
+			// Longer than any client of ours keeps an idle connection, so that
+			// it is never the server that closes one just as it is reused.
 			IdleTimeout:    90 * time.Second,
 			MaxHeaderBytes: 64 << 10,
 			ErrorLog:       zap.NewStdLog(log.Named("http")),
 		},
-	}, nil
+	}
+}
+
+// Listen takes the address, so that a port that is in use is an error of the
+// start. The caller closes the server.
+func (s *Server) Listen() error {
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false) // its sockets take no filter
+	l, err := lc.Listen(context.Background(), "tcp", s.addr)
+	if err != nil {
+		return fmt.Errorf("LISTEN_ADDR: %w", err)
+	}
+	tcp, ok := l.(*net.TCPListener)
+	if !ok {
+		return errors.Join(fmt.Errorf("LISTEN_ADDR: %s is no TCP address", l.Addr()), l.Close())
+	}
+	s.listener = tcp
+	return nil
 }
 
 // Addr is the address that the server listens on.
@@ -64,27 +89,55 @@ func (s *Server) Draining() bool { return s.draining.Load() }
 
 // Serve answers requests with h until [Server.Shutdown] or [Server.Close].
 func (s *Server) Serve(h http.Handler) error {
-	s.http.Handler = h
+	s.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.Draining() {
+			w.Header().Set("Connection", "close")
+		}
+		h.ServeHTTP(w, r)
+	})
 	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return nil
 }
 
-// Shutdown lets balancers turn away, then stops listening and waits until the
-// requests in flight are answered or ctx ends.
+// settleTime is for connections that are half made when no more are taken: the
+// way there and back, many times over.
+const settleTime = 100 * time.Millisecond
+
+// Shutdown stops without failing a request. First /readyz says no and every
+// answer ends its connection, for as long as balancers need to turn away; then
+// no new connection is taken; then the requests in flight are answered, or ctx
+// ends.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.draining.Store(true)
-	select {
-	case <-time.After(s.drain):
-	case <-ctx.Done():
+	if s.drain > 0 {
+		pause(ctx, s.drain)
+		// Closing a listener resets the connections that the kernel has made
+		// and the process has not taken yet. So no more are made first.
+		if refuseConnections(s.listener) == nil {
+			pause(ctx, settleTime)
+		}
 	}
 	return s.http.Shutdown(ctx)
 }
 
-// Close stops at once. Closing again, or after Shutdown, is no error.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// Close stops at once. Closing again, after Shutdown, or before Listen, is no
+// error.
 func (s *Server) Close() error {
-	err := errors.Join(s.http.Close(), s.listener.Close())
+	err := s.http.Close()
+	if s.listener != nil {
+		err = errors.Join(err, s.listener.Close())
+	}
 	if errors.Is(err, net.ErrClosed) {
 		return nil
 	}

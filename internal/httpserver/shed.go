@@ -14,7 +14,7 @@ import (
 
 // shedAfter is how long a request waits for its turn before it is refused: long
 // enough for a short burst, and well under what a client would call waiting.
-const shedAfter = 25 * time.Millisecond
+const shedAfter = 10 * time.Millisecond
 
 // Shed lets only so many requests be worked on at once; what is beyond that is
 // refused at once with 503 and Retry-After, so that those that are let through
@@ -33,7 +33,7 @@ func Shed(atOnce int, reg prometheus.Registerer) gin.HandlerFunc {
 			cancel()
 			if err != nil {
 				refused.Inc()
-				f := fault.New(fault.Unavailable, "Too much is asked for just now.")
+				f := fault.New(fault.Overloaded, "This instance works on as much as it can. Try again.")
 				f.RetryAfter = time.Second
 				Problem(c, fmt.Errorf("%d requests are being worked on: %w", atOnce, f))
 				return

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -52,6 +53,11 @@ type Telemetry struct {
 	file io.Closer // nil without LogFile
 }
 
+// flushEvery is how long a line of level info or debug may wait to be written
+// to the file, so that many are written at once: it is what a process that is
+// killed can lose.
+const flushEvery = 100 * time.Millisecond
+
 // New opens the telemetry of the named service. Close it last.
 func New(name, version string, cfg Config) (*Telemetry, error) {
 	node := cfg.NodeName
@@ -70,10 +76,15 @@ func New(name, version string, cfg Config) (*Telemetry, error) {
 		if err != nil {
 			return nil, err
 		}
-		t.file = file
-		out = zapcore.NewMultiWriteSyncer(out, zapcore.AddSync(file))
+		buffered := &zapcore.BufferedWriteSyncer{WS: zapcore.AddSync(file), FlushInterval: flushEvery}
+		t.file = closer{buffered, file}
+		if isNull(os.Stdout) {
+			out = buffered
+		} else {
+			out = zapcore.NewMultiWriteSyncer(out, buffered)
+		}
 	}
-	t.Log = NewLogger(t.Service, out, cfg.LogLevel)
+	t.Log = NewLogger(t.Service, out, cfg.LogLevel).WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core { return prompt{c} }))
 
 	tracer, err := newTracer(t.Service, cfg.APMServerURL)
 	if err != nil {
@@ -120,6 +131,45 @@ func NewLogger(s Service, out zapcore.WriteSyncer, level zapcore.LevelEnabler) *
 		zap.String("cloud.region", s.Region),
 		zap.String("event.dataset", s.Name),
 	)
+}
+
+// prompt has everything written at once when a line tells of trouble: what led
+// to a crash must not be lost with it.
+type prompt struct{ zapcore.Core }
+
+func (p prompt) With(fields []zapcore.Field) zapcore.Core { return prompt{p.Core.With(fields)} }
+
+func (p prompt) Check(e zapcore.Entry, to *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if p.Enabled(e.Level) {
+		return to.AddCore(e, p)
+	}
+	return to
+}
+
+func (p prompt) Write(e zapcore.Entry, fields []zapcore.Field) error {
+	err := p.Core.Write(e, fields)
+	if e.Level >= zapcore.WarnLevel {
+		_ = p.Sync() // of what can't be synced, a pipe or a terminal
+	}
+	return err
+}
+
+// closer writes what is buffered before it closes the file.
+type closer struct {
+	buffered *zapcore.BufferedWriteSyncer
+	file     io.Closer
+}
+
+func (c closer) Close() error { return errors.Join(c.buffered.Stop(), c.file.Close()) }
+
+// isNull tells that what is written there is thrown away.
+func isNull(f *os.File) bool {
+	null, err := os.Stat(os.DevNull)
+	if err != nil {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && os.SameFile(info, null)
 }
 
 func openLog(cfg Config) (io.WriteCloser, error) {

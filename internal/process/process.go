@@ -26,7 +26,7 @@ import (
 type Process struct {
 	*obs.Telemetry
 	*lifecycle.Lifecycle
-	// Server listens already and answers once the wiring has returned.
+	// Server listens and answers once the wiring has returned.
 	Server *httpserver.Server
 }
 
@@ -34,6 +34,9 @@ type settings struct {
 	Server httpserver.Config
 	Obs    obs.Config
 }
+
+// Validate implements env.Validator.
+func (s *settings) Validate() error { return s.Server.Validate() }
 
 // Wire opens the parts of a process, registers their stops, and returns the
 // handler to serve.
@@ -97,15 +100,15 @@ func run[C any](ctx context.Context, tel *obs.Telemetry, cfg httpserver.Config, 
 	life := lifecycle.New(tel.Log, cfg.ShutdownTimeout)
 	defer func() { err = errors.Join(err, life.Stop()) }()
 
-	server, err := httpserver.Listen(cfg, tel.Log)
-	if err != nil {
-		return err
-	}
-	life.OnStop("listener", func(context.Context) error { return server.Close() })
+	server := httpserver.New(cfg, tel.Log)
 	handler, err := wire(ctx, &Process{tel, life, server}, own)
 	if err != nil {
 		return err
 	}
+	if err := server.Listen(); err != nil {
+		return err
+	}
+	life.OnStop("listener", func(context.Context) error { return server.Close() })
 	life.Go("http server", func(context.Context) error { return server.Serve(handler) })
 	life.OnStop("requests in flight", server.Shutdown)
 	tel.Log.Info("started", zap.String("server.address", server.Addr()))

@@ -1,0 +1,37 @@
+package httpserver
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"golang.org/x/sys/unix"
+)
+
+// refuseConnections lets a listening socket drop every request for a new
+// connection (a TCP segment with SYN), so that its client asks again later or
+// elsewhere. Connections that are made or half made go on.
+func refuseConnections(l *net.TCPListener) error {
+	// A classic BPF program, https://docs.kernel.org/networking/filter.html; for
+	// a TCP socket the data begins with TCP's header, whose byte 13 has the flags.
+	const flags, syn = 13, 0x02
+	program := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: flags},
+		{Code: unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K, K: syn, Jt: 0, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: 0},
+		{Code: unix.BPF_RET | unix.BPF_K, K: 0xffffffff},
+	}
+	raw, err := l.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("refuse connections: %w", err)
+	}
+	var set error
+	err = raw.Control(func(fd uintptr) {
+		set = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+			&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
+	})
+	if err := errors.Join(err, set); err != nil {
+		return fmt.Errorf("refuse connections: %w", err)
+	}
+	return nil
+}
