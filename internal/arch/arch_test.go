@@ -69,7 +69,7 @@ var plumbing = map[string][]string{
 	"internal/httpserver":  {"internal/fault", "internal/obs"},
 	"internal/redisconn":   {"internal/env", "internal/resilience"},
 	"internal/process":     {"internal/env", "internal/httpserver", "internal/lifecycle", "internal/obs"},
-	"internal/mongoconn":   {"internal/env"},
+	"internal/mongoconn":   {"internal/env", "internal/obs"},
 	"internal/mysqlconn":   {"internal/env"},
 	"internal/resilience":  {},
 	"internal/ratelimit":   {"internal/fault", "internal/httpserver"},
@@ -100,8 +100,9 @@ var drivers = map[string][]string{
 	"go.elastic.co/apm/module/apmsql":     {"internal/mysqlconn"},
 	"github.com/failsafe-go/failsafe-go":  {"internal/resilience"},
 	"golang.org/x/crypto/argon2":          {"feed"},
-	"github.com/prometheus/client_golang": {"internal/obs", "internal/httpserver", "internal/resilience", "intake", "cmd/feed", "cmd/jobs", "shop"},
-	"testing":                             {"feed/storetest", "internal/teststack", "shop/bustest"},
+	"github.com/prometheus/client_golang": {"internal/obs", "internal/httpserver", "internal/resilience", "internal/mongoconn", "internal/mysqlconn", "internal/redisconn",
+		"feed/mongostore", "feed/sqlstore", "funcmetrics", "funcmetrics/sqlstore", "jobs/mongostore", "shop", "shop/busconn", "shop/mongostore", "intake", "cmd/feed", "cmd/jobs"},
+	"testing": {"feed/storetest", "internal/teststack", "shop/bustest"},
 }
 
 func TestImports(t *testing.T) {

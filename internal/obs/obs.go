@@ -47,9 +47,17 @@ type Telemetry struct {
 	Service Service
 	Log     *zap.Logger
 	Tracer  *apm.Tracer
-	Metrics *prometheus.Registry
+	Metrics Metrics
 
 	file io.Closer // nil without LogFile
+}
+
+// Metrics is a registry whose every metric carries the identity of the process,
+// as the labels service_name, service_version, service_node_name,
+// service_environment and cloud_region.
+type Metrics struct {
+	prometheus.Registerer
+	prometheus.Gatherer
 }
 
 // New opens the telemetry of the named service. Close it last.
@@ -71,6 +79,9 @@ func New(name, version string, cfg Config) (*Telemetry, error) {
 			return nil, err
 		}
 		t.file = file
+		if err := keepCrashes(cfg.LogFile); err != nil {
+			return nil, fmt.Errorf("LOG_FILE: %w", err)
+		}
 		out = zapcore.NewMultiWriteSyncer(out, zapcore.AddSync(file))
 	}
 	t.Log = NewLogger(t.Service, out, cfg.LogLevel)
@@ -177,19 +188,14 @@ func newTracer(s Service, serverURL string) (*apm.Tracer, error) {
 	return tracer, nil
 }
 
-func newRegistry(s Service) *prometheus.Registry {
+func newRegistry(s Service) Metrics {
 	r := prometheus.NewRegistry()
-	info := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "pharos_service_info",
-		Help: "Always 1; its labels are the identity of the process.",
-		ConstLabels: prometheus.Labels{
-			"service": s.Name, "version": s.Version, "node": s.Node,
-			"environment": s.Environment, "region": s.Region,
-		},
-	})
-	info.Set(1)
-	r.MustRegister(info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return r
+	m := Metrics{Gatherer: r, Registerer: prometheus.WrapRegistererWith(prometheus.Labels{
+		"service_name": s.Name, "service_version": s.Version, "service_node_name": s.Node,
+		"service_environment": s.Environment, "cloud_region": s.Region,
+	}, r)}
+	m.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
 }
 
 // nowhere is a transport for a process without an APM server.
