@@ -46,6 +46,7 @@ func (w *world) rights(t *testing.T) {
 	}{
 		"pharos_filebeat":   {monitor: true, add: []string{"logs-nginx.access-default", "logs-nginx.error-default", "logs-pharos-default"}},
 		"pharos_heartbeat":  {monitor: true, add: []string{"heartbeat-*"}},
+		"pharos_metricbeat": {monitor: true, add: []string{"metricbeat-*", "metrics-pharos-*"}},
 		"pharos_analytics":  {monitor: true, add: []string{"metrics-shop.analytics-*"}},
 		"pharos_intake":     {monitor: true, add: apm},
 		"pharos_apm_server": {monitor: true, add: apm, read: []string{".apm-agent-configuration"}},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Sink takes recorded calls.
@@ -85,6 +86,19 @@ func (r *Recorder) Stats() *RecorderStats { return &r.stats }
 
 // Buffered is how many calls wait in memory.
 func (r *Recorder) Buffered() int { return len(r.calls) }
+
+// RegisterMetrics registers the recorder's counts and its buffer.
+func (r *Recorder) RegisterMetrics(reg prometheus.Registerer) {
+	counter := func(name, help string, n *atomic.Int64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(n.Load()) })
+	}
+	reg.MustRegister(
+		counter("funcmetrics_recorded_total", "Calls pushed on the list in Redis.", &r.stats.Recorded),
+		counter("funcmetrics_dropped_total", "Calls that were lost because Redis was away for too long.", &r.stats.Dropped),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "funcmetrics_buffered", Help: "Calls that wait in memory to be pushed."},
+			func() float64 { return float64(r.Buffered()) }),
+	)
+}
 
 // Track starts measuring a call of the named function. What it returns is
 // deferred with the address of the function's error result, or nil:

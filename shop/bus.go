@@ -40,6 +40,12 @@ type DeadLetter struct {
 type Backlog struct {
 	// Lag is how many messages the group has not acknowledged.
 	Lag int64
+	// Pending is how many of these a consumer has in hand; NaN where the bus
+	// does not know (Kafka).
+	Pending float64
+	// DeadLetters is how many dead letters of all groups are kept; NaN where
+	// they would have to be read for that (Kafka).
+	DeadLetters float64
 	// Lost is how many were removed before the group acknowledged them, because
 	// they exceeded the retention.
 	Lost int64

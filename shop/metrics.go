@@ -14,6 +14,7 @@ type ConsumerMetrics struct {
 	retries           prometheus.Counter
 	latency           prometheus.Histogram
 	lag, lost, oldest prometheus.Gauge
+	pending, dead     prometheus.Gauge
 	retention         prometheus.Gauge
 }
 
@@ -35,11 +36,13 @@ func NewConsumerMetrics(reg prometheus.Registerer, group string) *ConsumerMetric
 			Help:    "Time from the publication of an event to its effect.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}}),
 		lag:       gauge("shop_bus_lag_messages", "Messages that the group has not acknowledged."),
+		pending:   gauge("shop_bus_pending_messages", "Those of the lag that a consumer has in hand; NaN on Kafka."),
+		dead:      gauge("shop_bus_dead_letters", "Dead letters of all groups that are kept; NaN on Kafka."),
 		lost:      gauge("shop_bus_lost_messages", "Messages that were removed by age before the group acknowledged them."),
 		oldest:    gauge("shop_bus_oldest_message_seconds", "Age of the oldest message that the bus still keeps, acknowledged or not."),
 		retention: gauge("shop_bus_retention_seconds", "Age at which a message is removed, acknowledged or not."),
 	}
-	reg.MustRegister(m.processed, m.failed, m.retries, m.latency, m.lag, m.lost, m.oldest, m.retention)
+	reg.MustRegister(m.processed, m.failed, m.retries, m.latency, m.lag, m.pending, m.dead, m.lost, m.oldest, m.retention)
 	for _, kind := range Types() { // an indicator that is missing is not 0
 		m.processed.WithLabelValues(kind)
 		m.failed.WithLabelValues(kind)
@@ -63,6 +66,8 @@ func (m *ConsumerMetrics) Watch(ctx context.Context, bus Bus, group string, repo
 		cancel()
 		if err == nil {
 			m.lag.Set(float64(b.Lag))
+			m.pending.Set(b.Pending)
+			m.dead.Set(b.DeadLetters)
 			m.lost.Set(float64(b.Lost))
 			m.oldest.Set(0)
 			if !b.Oldest.IsZero() {

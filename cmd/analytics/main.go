@@ -47,6 +47,7 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 		return nil, err
 	}
 	p.OnStop("mongodb", mongo.Close)
+	mongo.RegisterMetrics(p.Metrics)
 	state := mongo.NewAnalytics(p.Service.Node, cfg.Analytics.StateTTL)
 	starting, cancel := context.WithTimeout(ctx, cfg.StartTimeout)
 	defer cancel()
@@ -58,7 +59,7 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 		return nil, err
 	}
 
-	bus, err := busconn.Open(busconn.Options{Consumer: p.Service.Node, Report: report})
+	bus, err := busconn.Open(busconn.Options{Consumer: p.Service.Node, Report: report, Metrics: p.Metrics})
 	if err != nil {
 		return nil, err
 	}

@@ -69,6 +69,7 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 	}
 	p.OnStop("redis", func(context.Context) error { return rdb.Close() })
 	metrics := resilience.NewMetrics(p.Metrics)
+	redisconn.RegisterMetrics(p.Metrics, "commands", rdb)
 	redisconn.Guard(rdb, cfg.Redis, metrics, p.Log)
 	limiter, err := ratelimit.New(rdb, cfg.RateLimit)
 	if err != nil {
@@ -84,6 +85,7 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 		return nil, err
 	}
 	p.OnStop("mongodb", store.Close)
+	store.RegisterMetrics(p.Metrics)
 	work := &jobs.Service{
 		Store: store, Results: store, Queue: taskqueue.NewQueue(rdb, cfg.Jobs), Config: cfg.Jobs, Now: time.Now, Report: report,
 	}
@@ -93,11 +95,13 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 		return nil, err
 	}
 	p.OnStop("mysql", func(context.Context) error { return saved.Close() })
+	saved.RegisterMetrics(p.Metrics)
 	live := redisqueue.New(rdb, cfg.List)
 	recorder := funcmetrics.NewRecorder(live, cfg.Record, report)
 	p.Go("function metrics", recorder.Run)
+	recorder.RegisterMetrics(p.Metrics)
 
-	bus, err := busconn.Open(busconn.Options{Consumer: p.Service.Node, Report: report})
+	bus, err := busconn.Open(busconn.Options{Consumer: p.Service.Node, Report: report, Metrics: p.Metrics})
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ import (
 	"pharos/funcmetrics/redisqueue"
 	"pharos/internal/env"
 	"pharos/internal/httpserver"
+	"pharos/internal/obs"
 	"pharos/internal/process"
 	"pharos/internal/redisconn"
 	"pharos/internal/resilience"
@@ -77,6 +78,7 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 		return nil, err
 	}
 	p.OnStop("redis", func(context.Context) error { return rdb.Close() })
+	redisconn.RegisterMetrics(p.Metrics, "commands", rdb)
 	redisconn.Guard(rdb, cfg.Redis, metrics, p.Log)
 	cache := rediscache.New(rdb, cfg.Cache, time.Now)
 
@@ -85,12 +87,14 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 		return nil, err
 	}
 	p.OnStop("mongodb", mongo.Close)
+	mongo.RegisterMetrics(p.Metrics)
 
 	requests, err := sqlstore.Open(cfg.MySQL, p.Telemetry, metrics)
 	if err != nil {
 		return nil, err
 	}
 	p.OnStop("mysql", func(context.Context) error { return requests.Close() })
+	requests.RegisterMetrics(p.Metrics)
 
 	starting, cancel := context.WithTimeout(ctx, cfg.StartTimeout)
 	defer cancel()
@@ -107,11 +111,12 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 	tracker := feed.NewTracker(feed.TrackerOptions{
 		Store: requests, Overflow: cache, Queue: cfg.TrackQueue, Batch: cfg.TrackBatch, Every: cfg.TrackEvery, Report: report,
 	})
-	registerTracker(p.Metrics, tracker)
+	registerTracker(p.Metrics, tracker, cache)
 	p.Go("request tracking", tracker.Run)
 
 	recorder := funcmetrics.NewRecorder(redisqueue.New(rdb, cfg.List), cfg.Record, report)
 	p.Go("function metrics", recorder.Run)
+	recorder.RegisterMetrics(p.Metrics)
 	service := feed.NewService(feed.Options{
 		Store: mongo, Cache: cache, Sessions: cache, Hasher: hasher, SessionTTL: cfg.SessionTTL, KeysPerUser: cfg.KeysPerUser,
 		FreshFor: cfg.FreshFor, Direct: cfg.Direct, MakeWithin: cfg.RequestTimeout, Now: time.Now, Report: report, Recorder: recorder,
@@ -128,7 +133,7 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 	return router, nil
 }
 
-func registerTracker(reg prometheus.Registerer, t *feed.Tracker) {
+func registerTracker(reg prometheus.Registerer, t *feed.Tracker, cache *rediscache.Cache) {
 	stats := t.Stats()
 	for _, m := range []struct {
 		name, help string
@@ -144,4 +149,8 @@ func registerTracker(reg prometheus.Registerer, t *feed.Tracker) {
 	}
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "feed_requests_queued", Help: "Requests that wait in memory to be saved."},
 		func() float64 { return float64(t.Queued()) }))
+	reg.MustRegister(obs.Asked(func(ctx context.Context) ([]float64, error) {
+		n, err := cache.Overflowed(ctx)
+		return []float64{float64(n)}, err
+	}, obs.Gauge{Name: "feed_requests_overflowed", Help: "Requests of all feed processes that wait in Redis to be saved."}))
 }

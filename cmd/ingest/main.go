@@ -41,6 +41,7 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 		return nil, err
 	}
 	p.OnStop("mongodb", mongo.Close)
+	mongo.RegisterMetrics(p.Metrics)
 	events := mongo.NewEvents(cfg.Events)
 	starting, cancel := context.WithTimeout(ctx, cfg.StartTimeout)
 	defer cancel()
@@ -48,7 +49,7 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 		return nil, err
 	}
 
-	bus, err := busconn.Open(busconn.Options{Consumer: p.Service.Node, Report: report})
+	bus, err := busconn.Open(busconn.Options{Consumer: p.Service.Node, Report: report, Metrics: p.Metrics})
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"pharos/funcmetrics/redisqueue"
 	"pharos/funcmetrics/sqlstore"
 	"pharos/internal/httpserver"
+	"pharos/internal/obs"
 	"pharos/internal/process"
 	"pharos/internal/redisconn"
 	"pharos/jobs"
@@ -55,16 +56,20 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 		return nil, err
 	}
 	p.OnStop("redis", func(context.Context) error { return rdb.Close() })
+	redisconn.RegisterMetrics(p.Metrics, "commands", rdb)
 	store, err := mongostore.Open(ctx, cfg.MongoDB)
 	if err != nil {
 		return nil, err
 	}
 	p.OnStop("mongodb", store.Close)
+	store.RegisterMetrics(p.Metrics)
+	store.RegisterServerMetrics(p.Metrics)
 	saved, err := sqlstore.Open(cfg.MySQL)
 	if err != nil {
 		return nil, err
 	}
 	p.OnStop("mysql", func(context.Context) error { return saved.Close() })
+	saved.RegisterMetrics(p.Metrics)
 
 	starting, cancel := context.WithTimeout(ctx, cfg.StartTimeout)
 	defer cancel()
@@ -96,7 +101,8 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 	p.Go("lost jobs", sweeper.Run)
 	p.Go("workers", taskqueue.NewWorkers(rdb, cfg.Workers, worker, p.Tracer, p.Log).Run)
 
-	registerMetrics(p.Metrics, recorder, saver, work)
+	recorder.RegisterMetrics(p.Metrics)
+	registerMetrics(p.Metrics, saver, queue, work)
 	return httpserver.NewRouter(p.Telemetry, httpserver.RouterOptions{
 		Draining: p.Server.Draining,
 		Checks: []httpserver.Check{
@@ -134,13 +140,11 @@ func endedJobs(p *process.Process) func(context.Context, jobs.Job) {
 	}
 }
 
-func registerMetrics(reg prometheus.Registerer, r *funcmetrics.Recorder, s *funcmetrics.Saver, q *taskqueue.Queue) {
+func registerMetrics(reg prometheus.Registerer, s *funcmetrics.Saver, list *redisqueue.Queue, work *taskqueue.Queue) {
 	for _, m := range []struct {
 		name, help string
 		value      func() int64
 	}{
-		{"funcmetrics_recorded_total", "Calls pushed on the list in Redis.", r.Stats().Recorded.Load},
-		{"funcmetrics_dropped_total", "Calls that were lost because Redis was away for too long.", r.Stats().Dropped.Load},
 		{"funcmetrics_saved_total", "Calls saved to MySQL.", s.Stats().Saved.Load},
 		{"funcmetrics_rejected_total", "Entries of the list that were no valid records.", s.Stats().Rejected.Load},
 		{"funcmetrics_save_failures_total", "Attempts to save that failed.", s.Stats().Failures.Load},
@@ -148,11 +152,12 @@ func registerMetrics(reg prometheus.Registerer, r *funcmetrics.Recorder, s *func
 		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: m.name, Help: m.help},
 			func() float64 { return float64(m.value()) }))
 	}
-	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "jobs_queued", Help: "Jobs that wait for a worker; -1 while Redis is away."}, func() float64 {
-		depth, err := q.Depth()
-		if err != nil {
-			return -1
-		}
-		return float64(depth)
-	}))
+	reg.MustRegister(obs.Asked(func(context.Context) ([]float64, error) {
+		n, err := work.Depth()
+		return []float64{float64(n)}, err
+	}, obs.Gauge{Name: "jobs_queued", Help: "Jobs that wait for a worker."}))
+	reg.MustRegister(obs.Asked(func(ctx context.Context) ([]float64, error) {
+		n, err := list.Len(ctx)
+		return []float64{float64(n)}, err
+	}, obs.Gauge{Name: "funcmetrics_listed", Help: "Calls that wait in Redis to be saved."}))
 }

@@ -91,7 +91,7 @@ tool_dir() {
 # tool_binaries NAME prints what a tool consists of: BINARY=PACKAGE
 tool_binaries() {
 	case $1 in
-	beats) say filebeat=./filebeat heartbeat=./heartbeat ;;
+	beats) say filebeat=./filebeat heartbeat=./heartbeat metricbeat=./metricbeat ;;
 	process-compose) say process-compose=github.com/f1bonacc1/process-compose/src ;;
 	lint) say golangci-lint=github.com/golangci/golangci-lint/v2/cmd/golangci-lint ;;
 	compose) say docker-compose=github.com/docker/compose/v2/cmd ;;

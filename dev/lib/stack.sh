@@ -77,6 +77,8 @@ derive_settings() {
 	derive NGINX_URL "$PHAROS_URL"
 	derive API_URLS "http://127.0.0.1:$API_1_PORT,http://127.0.0.1:$API_2_PORT"
 	derive FEED_URLS "http://127.0.0.1:$FEED_1_PORT,http://127.0.0.1:$FEED_2_PORT"
+	derive METRICS_URLS "$API_URLS,$FEED_URLS,http://127.0.0.1:$INGEST_PORT,http://127.0.0.1:$ANALYTICS_PORT,http://127.0.0.1:$JOBS_PORT,http://127.0.0.1:$INTAKE_PORT"
+	derive NGINX_STATUS_URL "http://127.0.0.1:$NGINX_STATUS_PORT"
 	derive ELASTICSEARCH_HOST_PORT "127.0.0.1:$ELASTICSEARCH_PORT"
 	derive ELASTICSEARCH_URL "http://$ELASTICSEARCH_HOST_PORT"
 	derive MONGODB_HOST_PORT "127.0.0.1:$MONGODB_PORT"
@@ -134,7 +136,7 @@ processes() {
 # last_lines NAME prints how each of a process's logs ends.
 last_lines() {
 	local file
-	for file in "$PHAROS_STATE/logs/$1"/* "$PHAROS_STATE/logs/pharos/$1.log"; do
+	for file in "$PHAROS_STATE/logs/$1"/* "$PHAROS_STATE/logs/pharos/$1.log" "$PHAROS_STATE/logs/pharos/$1.crash.log"; do
 		[[ ! -s $file ]] || {
 			say "--- the end of $file"
 			tail -n 12 "$file" | cut -c1-400

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Starts one of Elastic's Beats: beat.sh filebeat|heartbeat
+# Starts one of Elastic's Beats: beat.sh filebeat|heartbeat|metricbeat
 . "$(dirname "$0")/lib.sh"
 
 mkdir -p "$PHAROS_STATE/data/$1"

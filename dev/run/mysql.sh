@@ -20,9 +20,10 @@ DELETE FROM mysql.global_priv WHERE User = '' OR (User = 'root' AND Host <> 'loc
 FLUSH PRIVILEGES;
 ALTER USER 'root'@'localhost' IDENTIFIED BY '$MYSQL_ROOT_PASSWORD';
 CREATE DATABASE IF NOT EXISTS pharos CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
-CREATE USER IF NOT EXISTS 'pharos'@'127.0.0.1', 'pharos'@'localhost';
+CREATE USER IF NOT EXISTS 'pharos'@'127.0.0.1', 'pharos'@'localhost', 'metricbeat'@'127.0.0.1';
 ALTER USER 'pharos'@'127.0.0.1' IDENTIFIED BY '$MYSQL_PASSWORD', 'pharos'@'localhost' IDENTIFIED BY '$MYSQL_PASSWORD';
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES ON pharos.* TO 'pharos'@'127.0.0.1', 'pharos'@'localhost';
+ALTER USER 'metricbeat'@'127.0.0.1' IDENTIFIED BY '$METRICBEAT_MYSQL_PASSWORD' WITH MAX_USER_CONNECTIONS 3;
 SQL
 
 # flush-log 1: no acknowledged write is lost in a crash. log-warnings 1: health

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.elastic.co/apm/module/apmmongo/v2"
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/mongo"
@@ -34,18 +35,19 @@ type Config struct {
 // Store implements feed.Store. Its methods may be called from any goroutine.
 type Store struct {
 	client                                *mongo.Client
+	pool                                  *mongoconn.Pool
 	guard                                 *resilience.Guard
 	users, sessions, keys, posts, follows *mongo.Collection
 }
 
 // Open returns a Store without waiting for the servers. Close it.
 func Open(ctx context.Context, cfg Config, metrics *resilience.Metrics, log *zap.Logger) (*Store, error) {
-	db, err := mongoconn.Connect(ctx, mongoconn.Config(cfg), options.Client().SetMonitor(apmmongo.CommandMonitor()))
+	db, pool, err := mongoconn.Connect(ctx, mongoconn.Config(cfg), options.Client().SetMonitor(apmmongo.CommandMonitor()))
 	if err != nil {
 		return nil, err
 	}
 	return &Store{
-		client: db.Client(), guard: resilience.NewGuard("mongodb", "primary", resilience.Defaults(), isAway, metrics, log),
+		client: db.Client(), pool: pool, guard: resilience.NewGuard("mongodb", "primary", resilience.Defaults(), isAway, metrics, log),
 		users: db.Collection("users"), sessions: db.Collection("sessions"), keys: db.Collection("api_keys"),
 		posts: db.Collection("posts"), follows: db.Collection("follows"),
 	}, nil
@@ -68,6 +70,9 @@ func (s *Store) do(ctx context.Context, doing string, call func(context.Context)
 
 // isAway tells a MongoDB that does not answer from one that does.
 func isAway(err error) bool { return mongo.IsNetworkError(err) || mongo.IsTimeout(err) }
+
+// RegisterMetrics registers what the pool of connections holds.
+func (s *Store) RegisterMetrics(reg prometheus.Registerer) { s.pool.RegisterMetrics(reg) }
 
 // Close ends the connections.
 func (s *Store) Close(ctx context.Context) error { return s.client.Disconnect(ctx) }

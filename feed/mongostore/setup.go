@@ -30,13 +30,14 @@ const (
 	codeAuthenticationFailed = 18
 	codeAlreadyInitialized   = 23
 	codeNotYetInitialized    = 94
+	codeRoleExists           = 51002
 	codeUserExists           = 51003
 )
 
 // Setup makes a one-server replica set, the root user where there is none yet
 // (by the localhost exception, so from the server's own machine; the official
 // image makes it itself), and the account of the service, which may read and
-// write its own database and nothing else. It may be run again at any time; a
+// write its own database, ask for the server's status, and nothing else. It may be run again at any time; a
 // changed password of the service's account is set anew. MongoDB must answer
 // within ctx.
 func Setup(ctx context.Context, cfg SetupConfig) error {
@@ -121,14 +122,37 @@ func initiate(ctx context.Context, client *mongo.Client, replicaSet, host string
 	}
 }
 
+// statusRole lets an account ask how many connections the server has. MongoDB's
+// own role for that, clusterMonitor, lets it read other users' operations, too.
+const statusRole = "pharosServerStatus"
+
 func makeAccount(ctx context.Context, db *mongo.Database, cfg Config) error {
+	admin := db.Client().Database("admin")
+	role := func(command string) error {
+		return admin.RunCommand(ctx, bson.D{
+			{Key: command, Value: statusRole}, {Key: "roles", Value: bson.A{}},
+			{Key: "privileges", Value: bson.A{bson.D{
+				{Key: "resource", Value: bson.D{{Key: "cluster", Value: true}}}, {Key: "actions", Value: bson.A{"serverStatus"}},
+			}}},
+		}).Err()
+	}
+	err := role("createRole")
+	if hasCode(err, codeRoleExists) {
+		err = role("updateRole")
+	}
+	if err != nil {
+		return fmt.Errorf("make MongoDB role %s: %w", statusRole, err)
+	}
 	account := func(command string) error {
 		return db.RunCommand(ctx, bson.D{
 			{Key: command, Value: cfg.User}, {Key: "pwd", Value: cfg.Password.Reveal()},
-			{Key: "roles", Value: bson.A{bson.D{{Key: "role", Value: "readWrite"}, {Key: "db", Value: db.Name()}}}},
+			{Key: "roles", Value: bson.A{
+				bson.D{{Key: "role", Value: "readWrite"}, {Key: "db", Value: db.Name()}},
+				bson.D{{Key: "role", Value: statusRole}, {Key: "db", Value: admin.Name()}},
+			}},
 		}).Err()
 	}
-	err := account("createUser")
+	err = account("createUser")
 	if hasCode(err, codeUserExists) {
 		err = account("updateUser")
 	}

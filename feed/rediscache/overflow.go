@@ -27,9 +27,9 @@ type overflowed struct {
 
 // Push implements feed.Overflow.
 func (c *Cache) Push(ctx context.Context, rs []feed.Request) error {
-	length, err := c.rdb.XLen(ctx, overflowStream).Result()
+	length, err := c.Overflowed(ctx)
 	if err != nil {
-		return fmt.Errorf("measure %s: %w", overflowStream, err)
+		return err
 	}
 	if length+int64(len(rs)) > overflowMax {
 		return fmt.Errorf("%s is full: it holds %d requests", overflowStream, length)
@@ -48,6 +48,15 @@ func (c *Cache) Push(ctx context.Context, rs []feed.Request) error {
 		return fmt.Errorf("push to %s: %w", overflowStream, err)
 	}
 	return nil
+}
+
+// Overflowed is how many requests wait in the overflow.
+func (c *Cache) Overflowed(ctx context.Context) (int64, error) {
+	length, err := c.rdb.XLen(ctx, overflowStream).Result()
+	if err != nil {
+		return 0, fmt.Errorf("measure %s: %w", overflowStream, err)
+	}
+	return length, nil
 }
 
 // Peek implements feed.Overflow. An entry that can't be read has a handle but

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.elastic.co/apm/module/apmhttp/v2"
 	"go.elastic.co/apm/v2"
 
@@ -57,6 +58,9 @@ func isAway(err error) bool {
 	var answer *mysql.MySQLError
 	return !errors.As(err, &answer)
 }
+
+// RegisterMetrics registers what the pool of connections holds.
+func (s *Store) RegisterMetrics(reg prometheus.Registerer) { mysqlconn.RegisterMetrics(reg, s.db) }
 
 // Close ends the connections.
 func (s *Store) Close() error { return s.db.Close() }

@@ -7,6 +7,8 @@ import (
 	"database/sql"
 	"embed"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"pharos/internal/env"
 	"pharos/internal/mysqlconn"
 )
@@ -32,6 +34,9 @@ func Open(cfg Config) (*Store, error) {
 	}
 	return &Store{db: db}, nil
 }
+
+// RegisterMetrics registers what the pool of connections holds.
+func (s *Store) RegisterMetrics(reg prometheus.Registerer) { mysqlconn.RegisterMetrics(reg, s.db) }
 
 // Close ends the connections.
 func (s *Store) Close() error { return s.db.Close() }

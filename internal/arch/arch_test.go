@@ -63,17 +63,12 @@ var may = map[string][]string{
 	"shop/mongostore":          {"shop"},
 	"shop/busconn":             {"shop", "shop/kafkabus", "shop/redisbus"},
 	// edges
-	"api":                 {"feed", "feed/feedhttp", "funcmetrics", "jobs", "shop", "tasks"},
-	"intake":              {"elastic"},
-	"watcher/watcherhttp": {"watcher", "watcher/datemath", "watcher/document"},
-	"accesslog":           {"elastic"},
 	"api":                   {"feed", "feed/feedhttp", "funcmetrics", "jobs", "shop", "tasks"},
 	"intake":                {"elastic"},
+	"watcher/watcherhttp":   {"watcher", "watcher/datemath", "watcher/document"},
+	"accesslog":             {"elastic"},
 	"watcher/pagerdutyhook": {"watcher/alerting"},
-	"api":       {"feed", "feed/feedhttp", "funcmetrics", "jobs", "shop", "tasks"},
-	"intake":    {"elastic"},
-	"accesslog": {"elastic"},
-	"load":      {"funcmetrics"},
+	"load":                  {"funcmetrics"},
 	// wiring
 	"cmd/api":       {"api", "funcmetrics", "funcmetrics/redisqueue", "funcmetrics/sqlstore", "jobs", "jobs/mongostore", "jobs/taskqueue", "shop", "shop/busconn", "shop/redisbus"},
 	"cmd/jobs":      {"funcmetrics", "funcmetrics/redisqueue", "funcmetrics/sqlstore", "jobs", "jobs/mongostore", "jobs/taskqueue"},
@@ -95,7 +90,7 @@ var plumbing = map[string][]string{
 	"internal/httpserver":  {"internal/fault", "internal/obs"},
 	"internal/redisconn":   {"internal/env", "internal/resilience"},
 	"internal/process":     {"internal/env", "internal/httpserver", "internal/lifecycle", "internal/obs"},
-	"internal/mongoconn":   {"internal/env"},
+	"internal/mongoconn":   {"internal/env", "internal/obs"},
 	"internal/mysqlconn":   {"internal/env"},
 	"internal/resilience":  {},
 	"internal/ratelimit":   {"internal/fault", "internal/httpserver"},
@@ -128,7 +123,7 @@ var drivers = map[string][]string{
 	"go.elastic.co/apm/module/apmsql":     {"internal/mysqlconn"},
 	"github.com/failsafe-go/failsafe-go":  {"internal/resilience"},
 	"golang.org/x/crypto/argon2":          {"feed"},
-	"github.com/prometheus/client_golang": {"internal/obs", "internal/httpserver", "internal/resilience", "intake", "cmd/feed", "cmd/jobs", "shop"},
+	"github.com/prometheus/client_golang": {"cmd/feed", "cmd/jobs", "feed/mongostore", "feed/sqlstore", "funcmetrics", "funcmetrics/sqlstore", "intake", "internal/httpserver", "internal/mongoconn", "internal/mysqlconn", "internal/obs", "internal/redisconn", "internal/resilience", "jobs/mongostore", "shop", "shop/busconn", "shop/mongostore"},
 	"testing":                             {"feed/storetest", "internal/teststack", "shop/bustest", "watcher/receivertest"},
 }
 

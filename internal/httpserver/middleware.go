@@ -93,7 +93,7 @@ func traceID(c *gin.Context) {
 }
 
 // measure counts requests and their time by route, method and status.
-func measure(reg *prometheus.Registry) gin.HandlerFunc {
+func measure(reg prometheus.Registerer) gin.HandlerFunc {
 	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "http_server_request_duration_seconds",
 		Help:    "Time from the first byte read to the last byte written.",

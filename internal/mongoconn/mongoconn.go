@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"go.mongodb.org/mongo-driver/event"
 	"go.mongodb.org/mongo-driver/mongo"
 	"go.mongodb.org/mongo-driver/mongo/options"
 	"go.mongodb.org/mongo-driver/mongo/writeconcern"
@@ -45,22 +46,24 @@ func Database(uri string) (string, error) {
 	return cs.Database, nil
 }
 
-// Connect returns the database of the URI without waiting for the servers; more
-// adds to the options. Disconnect its client.
-func Connect(ctx context.Context, cfg Config, more *options.ClientOptions) (*mongo.Database, error) {
+// Connect returns the database of the URI without waiting for the servers, and
+// the pool of its connections; more adds to the options. Disconnect its client.
+func Connect(ctx context.Context, cfg Config, more *options.ClientOptions) (*mongo.Database, *Pool, error) {
 	database, err := Database(cfg.URI)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	pool := &Pool{}
 	client, err := mongo.Connect(ctx, options.Client().ApplyURI(cfg.URI).
 		SetAuth(options.Credential{AuthSource: database, Username: cfg.User, Password: cfg.Password.Reveal()}).
 		SetConnectTimeout(ConnectTimeout).
 		SetServerSelectionTimeout(SelectionTimeout).
 		SetMaxPoolSize(cfg.MaxPool).
+		SetPoolMonitor(&event.PoolMonitor{Event: pool.count}).
 		SetWriteConcern(writeconcern.Majority()).
 		SetRetryReads(true).SetRetryWrites(true), more)
 	if err != nil {
-		return nil, fmt.Errorf("connect to MongoDB: %w", err)
+		return nil, nil, fmt.Errorf("connect to MongoDB: %w", err)
 	}
-	return client.Database(database), nil
+	return client.Database(database), pool, nil
 }

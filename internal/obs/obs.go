@@ -48,7 +48,7 @@ type Telemetry struct {
 	Service Service
 	Log     *zap.Logger
 	Tracer  *apm.Tracer
-	Metrics *prometheus.Registry
+	Metrics Metrics
 
 	file io.Closer // nil without LogFile
 }
@@ -57,6 +57,14 @@ type Telemetry struct {
 // to the file, so that many are written at once: it is what a process that is
 // killed can lose.
 const flushEvery = 100 * time.Millisecond
+
+// Metrics is a registry whose every metric carries the identity of the process,
+// as the labels service_name, service_version, service_node_name,
+// service_environment and cloud_region.
+type Metrics struct {
+	prometheus.Registerer
+	prometheus.Gatherer
+}
 
 // New opens the telemetry of the named service. Close it last.
 func New(name, version string, cfg Config) (*Telemetry, error) {
@@ -82,6 +90,9 @@ func New(name, version string, cfg Config) (*Telemetry, error) {
 			out = buffered
 		} else {
 			out = zapcore.NewMultiWriteSyncer(out, buffered)
+		}
+		if err := keepCrashes(cfg.LogFile); err != nil {
+			return nil, fmt.Errorf("LOG_FILE: %w", err)
 		}
 	}
 	t.Log = NewLogger(t.Service, out, cfg.LogLevel).WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core { return prompt{c} }))
@@ -227,19 +238,14 @@ func newTracer(s Service, serverURL string) (*apm.Tracer, error) {
 	return tracer, nil
 }
 
-func newRegistry(s Service) *prometheus.Registry {
+func newRegistry(s Service) Metrics {
 	r := prometheus.NewRegistry()
-	info := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "pharos_service_info",
-		Help: "Always 1; its labels are the identity of the process.",
-		ConstLabels: prometheus.Labels{
-			"service": s.Name, "version": s.Version, "node": s.Node,
-			"environment": s.Environment, "region": s.Region,
-		},
-	})
-	info.Set(1)
-	r.MustRegister(info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return r
+	m := Metrics{Gatherer: r, Registerer: prometheus.WrapRegistererWith(prometheus.Labels{
+		"service_name": s.Name, "service_version": s.Version, "service_node_name": s.Node,
+		"service_environment": s.Environment, "cloud_region": s.Region,
+	}, r)}
+	m.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
 }
 
 // nowhere is a transport for a process without an APM server.

@@ -138,13 +138,13 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		state: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "pharos_dependency_breaker_open", Help: "1 while calls to the instance are rejected, 0.5 while it is tried, else 0.",
-		}, []string{"dependency", "instance"}),
+		}, []string{"dependency", "target"}),
 		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "pharos_dependency_in_flight", Help: "Calls that the instance has not answered yet.",
-		}, []string{"dependency", "instance"}),
+		}, []string{"dependency", "target"}),
 		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pharos_dependency_rejected_total", Help: "Calls that were not made.",
-		}, []string{"dependency", "instance", "reason"}),
+		}, []string{"dependency", "target", "reason"}),
 		retried: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pharos_dependency_retries_total", Help: "Calls that were made again, and those that the budget forbade.",
 		}, []string{"dependency", "outcome"}),

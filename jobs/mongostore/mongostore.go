@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.elastic.co/apm/module/apmmongo/v2"
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/mongo"
@@ -30,16 +31,25 @@ type Config struct {
 // any goroutine.
 type Store struct {
 	client        *mongo.Client
+	pool          *mongoconn.Pool
 	jobs, results *mongo.Collection
 }
 
 // Open returns a Store without waiting for the servers. Close it.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
-	db, err := mongoconn.Connect(ctx, mongoconn.Config(cfg), options.Client().SetMonitor(apmmongo.CommandMonitor()))
+	db, pool, err := mongoconn.Connect(ctx, mongoconn.Config(cfg), options.Client().SetMonitor(apmmongo.CommandMonitor()))
 	if err != nil {
 		return nil, err
 	}
-	return &Store{client: db.Client(), jobs: db.Collection("jobs"), results: db.Collection("job_results")}, nil
+	return &Store{client: db.Client(), pool: pool, jobs: db.Collection("jobs"), results: db.Collection("job_results")}, nil
+}
+
+// RegisterMetrics registers what the pool of connections holds.
+func (s *Store) RegisterMetrics(reg prometheus.Registerer) { s.pool.RegisterMetrics(reg) }
+
+// RegisterServerMetrics registers how many connections MongoDB itself has.
+func (s *Store) RegisterServerMetrics(reg prometheus.Registerer) {
+	mongoconn.RegisterServerMetrics(reg, s.jobs.Database())
 }
 
 // Close ends the connections.

@@ -46,12 +46,14 @@ func NewQueue(rdb *redis.Client, cfg jobs.Config) *Queue {
 
 // Depth is how many jobs wait for a worker.
 func (q *Queue) Depth() (int, error) {
+	// Those that are there: a queue comes into being with its first job.
+	names, err := q.inspector.Queues()
+	if err != nil {
+		return 0, fmt.Errorf("list queues: %w", err)
+	}
 	depth := 0
-	for _, name := range []string{quick, large} {
+	for _, name := range names {
 		info, err := q.inspector.GetQueueInfo(name)
-		if errors.Is(err, asynq.ErrQueueNotFound) {
-			continue // nothing has ever been enqueued
-		}
 		if err != nil {
 			return 0, fmt.Errorf("measure queue %s: %w", name, err)
 		}

@@ -171,6 +171,9 @@ func in(state jobs.State) func(jobs.Job) bool {
 
 func TestJobsAreDone(t *testing.T) {
 	s, tracer := start(t)
+	if depth, err := s.queue.Depth(); depth != 0 || err != nil {
+		t.Errorf("%d jobs wait before the first, %v", depth, err)
+	}
 	owner := uuid.NewString()
 	fibonacci, factorial := s.submit(t, owner, jobs.Fibonacci, 6_000_000), s.submit(t, owner, jobs.Factorial, 3000)
 	if again := s.submit(t, owner, jobs.Factorial, 3000); again.ID != factorial.ID {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"pharos/internal/env"
 	"pharos/internal/redisconn"
 	"pharos/shop"
@@ -29,12 +31,15 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// Options are the parts of a bus; all are needed.
+// Options are the parts of a bus.
 type Options struct {
 	// Consumer names this process within its consumer group.
 	Consumer string
 	// Report is told of failures that the bus tries to overcome by itself.
 	Report func(context.Context, error)
+	// Metrics gets what the bus's own connections to Redis are; nil for a
+	// program that has no metrics.
+	Metrics prometheus.Registerer
 }
 
 type redisSettings struct {
@@ -65,6 +70,9 @@ func Open(opts Options) (shop.Bus, error) {
 	rdb, err := redisconn.Open(own.Conn)
 	if err != nil {
 		return nil, fmt.Errorf("open the bus: %w", err)
+	}
+	if opts.Metrics != nil {
+		redisconn.RegisterMetrics(opts.Metrics, "bus", rdb)
 	}
 	return redisbus.New(rdb, redisbus.Options{
 		Config: own.Bus, Consumer: opts.Consumer, Groups: shop.Groups(), Report: opts.Report, Now: time.Now,

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"sync"
 	"time"
@@ -229,7 +230,7 @@ func (b *Bus) Backlog(ctx context.Context, group string) (shop.Backlog, error) {
 	if err != nil {
 		return shop.Backlog{}, err
 	}
-	var out shop.Backlog
+	out := shop.Backlog{Pending: math.NaN(), DeadLetters: math.NaN()}
 	ends.Each(func(end kadm.ListedOffset) {
 		first := done[end.Partition]
 		if start, ok := starts.Lookup(end.Topic, end.Partition); ok {

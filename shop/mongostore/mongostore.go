@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/mongo"
 	"go.mongodb.org/mongo-driver/mongo/options"
@@ -33,6 +34,7 @@ type Config struct {
 type Client struct {
 	client *mongo.Client
 	db     *mongo.Database
+	pool   *mongoconn.Pool
 }
 
 // Open returns a Client without waiting for the servers. Close it.
@@ -40,12 +42,15 @@ type Client struct {
 // It makes no spans: a batch belongs to many traces, and shop.Worker tells each
 // of them.
 func Open(ctx context.Context, cfg Config) (*Client, error) {
-	db, err := mongoconn.Connect(ctx, mongoconn.Config(cfg), options.Client().SetReadConcern(readconcern.Majority()))
+	db, pool, err := mongoconn.Connect(ctx, mongoconn.Config(cfg), options.Client().SetReadConcern(readconcern.Majority()))
 	if err != nil {
 		return nil, err
 	}
-	return &Client{db.Client(), db}, nil
+	return &Client{db.Client(), db, pool}, nil
 }
+
+// RegisterMetrics registers what the pool of connections holds.
+func (c *Client) RegisterMetrics(reg prometheus.Registerer) { c.pool.RegisterMetrics(reg) }
 
 // Close ends the connections.
 func (c *Client) Close(ctx context.Context) error { return c.client.Disconnect(ctx) }

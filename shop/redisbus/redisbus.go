@@ -215,6 +215,10 @@ func (b *Bus) Backlog(ctx context.Context, group string) (shop.Backlog, error) {
 	if err != nil && err != redis.Nil { //nolint:errorlint // go-redis returns it as it is: nothing was lost
 		return shop.Backlog{}, fmt.Errorf("read lost messages: %w", err)
 	}
+	dead, err := b.rdb.XLen(ctx, b.dead).Result()
+	if err != nil {
+		return shop.Backlog{}, fmt.Errorf("measure %s: %w", b.dead, err)
+	}
 	for _, g := range groups {
 		if g.Name != group {
 			continue
@@ -226,7 +230,9 @@ func (b *Bus) Backlog(ctx context.Context, group string) (shop.Backlog, error) {
 			}
 		}
 		// Redis goes on counting what was removed before it was read.
-		return shop.Backlog{Lag: min(unread, length) + g.Pending, Lost: lost, Oldest: oldest}, nil
+		return shop.Backlog{
+			Lag: min(unread, length) + g.Pending, Pending: float64(g.Pending), DeadLetters: float64(dead), Lost: lost, Oldest: oldest,
+		}, nil
 	}
 	return shop.Backlog{}, fmt.Errorf("group %s has vanished", group)
 }
