@@ -29,6 +29,8 @@ var may = map[string][]string{
 	"shop":             {},
 	"watcher":          {"watcher/datemath", "watcher/document", "watcher/fields", "watcher/httpcall", "watcher/mustache", "watcher/painless", "watcher/schedule"},
 	"watcher/datemath": {},
+	"slo":              {"watcher/document"},
+	"slo/rollup":       {"elastic", "slo", "watcher/document"},
 	"watcher/document": {},
 	"watcher/mustache": {"watcher/document"},
 	"watcher/painless": {"watcher/document"},
