@@ -62,8 +62,9 @@ var may = map[string][]string{
 	"shop/mongostore":          {"shop"},
 	"shop/busconn":             {"shop", "shop/kafkabus", "shop/redisbus"},
 	// edges
-	"api":    {"feed", "feed/feedhttp", "funcmetrics", "jobs", "shop", "tasks"},
-	"intake": {"elastic"},
+	"api":                   {"feed", "feed/feedhttp", "funcmetrics", "jobs", "shop", "tasks"},
+	"intake":                {"elastic"},
+	"watcher/pagerdutyhook": {"watcher/alerting"},
 	// wiring
 	"cmd/api":       {"api", "funcmetrics", "funcmetrics/redisqueue", "funcmetrics/sqlstore", "jobs", "jobs/mongostore", "jobs/taskqueue", "shop", "shop/busconn", "shop/redisbus"},
 	"cmd/jobs":      {"funcmetrics", "funcmetrics/redisqueue", "funcmetrics/sqlstore", "jobs", "jobs/mongostore", "jobs/taskqueue"},

@@ -6,12 +6,15 @@ package alerting
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"pharos/internal/fault"
 	"pharos/watcher"
@@ -61,6 +64,9 @@ type Channel interface {
 	// Resolution is the body that tells that an alert has ended; nil if the
 	// channel has none.
 	Resolution(a alert.Alert, r alert.Route, links []alert.Link) (json.RawMessage, error)
+	// Acknowledgement is the body that tells that somebody is on it; nil if the
+	// channel has none.
+	Acknowledgement(a alert.Alert, r alert.Route) (json.RawMessage, error)
 }
 
 // Config are the settings of routing.
@@ -78,6 +84,9 @@ type Service struct {
 	Channels map[string]Channel
 	Config   Config
 	Now      func() time.Time
+	// AckWatch acknowledges actions of a watch as its _ack call does, after
+	// somebody acknowledged the alert elsewhere; nil leaves watches alone.
+	AckWatch func(ctx context.Context, watchID string, actionIDs []string) error
 
 	mu       sync.Mutex
 	seen     map[string]map[string]bool // execution → alerts that it told of
@@ -129,23 +138,31 @@ func (s *Service) Prepare(n Notification) (Page, error) {
 }
 
 func (s *Service) page(n Notification, policy *alert.Policy) Page {
-	p := Page{Key: n.Key}
-	if policy == nil {
-		if p.Key == "" {
-			p.Key = n.Run.WatchID
-		}
-		p.Links = s.Config.links(n.Run.WatchID, policy, n.Run.Now, n.Run.Now)
-		return p
+	p := Page{Key: n.Key, Links: s.Config.links(n.Run.WatchID, policy, n.Run.Now, n.Run.Now)}
+	if policy != nil {
+		p.Severity, p.Service, p.Group = policy.Severity, policy.Service, policy.Group(n.Run.Payload)
 	}
-	p.Severity, p.Service, p.Group = policy.Severity, policy.Service, policy.Group(n.Run.Payload)
 	if p.Key == "" {
 		p.Key = n.Run.WatchID
 		if p.Group != "" {
 			p.Key += "/" + p.Group
 		}
 	}
-	p.Links = s.Config.links(n.Run.WatchID, policy, n.Run.Now, n.Run.Now)
+	p.Key = shortKey(p.Key)
 	return p
+}
+
+// maxKey is the longest dedup_key that PagerDuty takes, in characters.
+const maxKey = 255
+
+// shortKey ends a key that is too long with a hash of all of it.
+func shortKey(key string) string {
+	if utf8.RuneCountInString(key) <= maxKey {
+		return key
+	}
+	sum := sha256.Sum256([]byte(key))
+	tail := "#" + hex.EncodeToString(sum[:16])
+	return string([]rune(key)[:maxKey-len(tail)]) + tail
 }
 
 // Notify decides about a notification and, if it is to be sent, delivers it. An

@@ -148,9 +148,18 @@ func callTo(address, body string) (*httpcall.Call, error) {
 }
 
 // Resolution is the event that ends an incident.
-func (c *Channel) Resolution(a alert.Alert, r alert.Route, links []alert.Link) (json.RawMessage, error) {
+func (c *Channel) Resolution(_ alert.Alert, r alert.Route, _ []alert.Link) (json.RawMessage, error) {
+	return follow("resolve", r.Key)
+}
+
+// Acknowledgement is the event that acknowledges an incident.
+func (c *Channel) Acknowledgement(_ alert.Alert, r alert.Route) (json.RawMessage, error) {
+	return follow("acknowledge", r.Key)
+}
+
+func follow(action, key string) (json.RawMessage, error) {
 	return document.Marshal(document.NewObject(
-		document.Pair{Key: "event_action", Value: "resolve"},
-		document.Pair{Key: "dedup_key", Value: dedupKey(r.Key)},
+		document.Pair{Key: "event_action", Value: action},
+		document.Pair{Key: "dedup_key", Value: key},
 	))
 }

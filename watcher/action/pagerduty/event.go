@@ -2,8 +2,6 @@ package pagerduty
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"strings"
 	"unicode/utf8"
 
@@ -17,7 +15,6 @@ import (
 // https://developer.pagerduty.com/docs/send-alert-event#parameters
 const (
 	maxSummary = 1024    // characters
-	maxKey     = 255     // characters
 	maxBody    = 512_000 // bytes; the rest of 512 KB is left to the routing key
 )
 
@@ -106,7 +103,7 @@ func (e *incident) record(key string) *document.Object {
 func (e *incident) body(run watcher.Run, page alerting.Page) (*document.Object, error) {
 	o := document.NewObject(
 		document.Pair{Key: "event_action", Value: e.eventType},
-		document.Pair{Key: "dedup_key", Value: dedupKey(page.Key)},
+		document.Pair{Key: "dedup_key", Value: page.Key},
 	)
 	if e.proxy != nil {
 		o.Set(proxyKey, e.proxy)
@@ -186,15 +183,4 @@ func shorten(text string) string {
 		return text
 	}
 	return string([]rune(text)[:maxSummary-1]) + "…"
-}
-
-// dedupKey is a key that PagerDuty takes: one that is too long ends with a hash
-// of all of it.
-func dedupKey(key string) string {
-	if utf8.RuneCountInString(key) <= maxKey {
-		return key
-	}
-	sum := sha256.Sum256([]byte(key))
-	tail := "#" + hex.EncodeToString(sum[:16])
-	return string([]rune(key)[:maxKey-len(tail)]) + tail
 }

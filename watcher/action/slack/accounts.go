@@ -155,3 +155,6 @@ func (c *Channel) Resolution(a alert.Alert, r alert.Route, links []alert.Link) (
 	m.text = fmt.Sprintf("Resolved after %s: %s", a.ResolvedAt.Sub(a.StartedAt).Round(time.Second), what)
 	return document.Marshal(m.body(r.To, links))
 }
+
+// Acknowledgement is nil: Slack has no incidents to acknowledge.
+func (c *Channel) Acknowledgement(alert.Alert, alert.Route) (json.RawMessage, error) { return nil, nil }
