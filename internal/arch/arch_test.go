@@ -66,6 +66,7 @@ var may = map[string][]string{
 	"api":                   {"feed", "feed/feedhttp", "funcmetrics", "jobs", "shop", "tasks"},
 	"intake":                {"elastic"},
 	"watcher/pagerdutyhook": {"watcher/alerting"},
+	"watcher/watcherhttp":   {"watcher", "watcher/datemath", "watcher/document"},
 	// wiring
 	"cmd/api":       {"api", "funcmetrics", "funcmetrics/redisqueue", "funcmetrics/sqlstore", "jobs", "jobs/mongostore", "jobs/taskqueue", "shop", "shop/busconn", "shop/redisbus"},
 	"cmd/jobs":      {"funcmetrics", "funcmetrics/redisqueue", "funcmetrics/sqlstore", "jobs", "jobs/mongostore", "jobs/taskqueue"},
