@@ -78,7 +78,12 @@ func (e *Engine) parse(ctx context.Context, id string, source []byte, compile bo
 	}
 	v, err := document.Parse(source)
 	if err != nil {
-		return nil, &document.PathError{Reason: "could not parse watch [" + id + "]", Err: document.NewError(http.StatusBadRequest, "x_content_parse_exception", err.Error())}
+		var place *document.PathError
+		path := ""
+		if errors.As(err, &place) {
+			path = place.Path
+		}
+		return nil, &document.PathError{Path: path, Reason: "could not parse watch [" + id + "]", Err: document.NewError(http.StatusBadRequest, "x_content_parse_exception", err.Error())}
 	}
 	o, ok := v.(*document.Object)
 	if !ok {
