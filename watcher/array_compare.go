@@ -20,7 +20,7 @@ func (p *parser) arrayCompare(path string, v any) (condition, error) {
 	about := subject("could not parse [array_compare] condition for watch [" + p.id + "]. ")
 	o, ok := v.(*document.Object)
 	if !ok {
-		return nil, about.at(path, "expected an object but found [%s] instead", token(v))
+		return nil, about.at(path, "expected an object but found [%s] instead", document.Token(v))
 	}
 	if o.Len() != 1 {
 		return nil, about.at(path, "expected one field with the path of an array, but found %d", o.Len())
@@ -31,12 +31,12 @@ func (p *parser) arrayCompare(path string, v any) (condition, error) {
 		path = document.Join(path, list)
 		body, ok := v.(*document.Object)
 		if !ok {
-			return nil, about.at(path, "expected an object for field [%s] but found [%s] instead", list, token(v))
+			return nil, about.at(path, "expected an object for field [%s] but found [%s] instead", list, document.Token(v))
 		}
 		for key, v := range body.All() {
 			if key == "path" {
 				if c.path, ok = v.(string); !ok {
-					return nil, about.at(document.Join(path, key), "expected a string for [path] but found [%s] instead", token(v))
+					return nil, about.at(document.Join(path, key), "expected a string for [path] but found [%s] instead", document.Token(v))
 				}
 				continue
 			}
@@ -62,15 +62,14 @@ func (p *parser) arrayCompare(path string, v any) (condition, error) {
 func (c *arrayCompareCondition) parseOperand(path string, about subject, op string, v any) error {
 	o, ok := v.(*document.Object)
 	if !ok {
-		return about.at(path, "expected an object for field [%s] but found [%s] instead", op, token(v))
+		return about.at(path, "expected an object for field [%s] but found [%s] instead", op, document.Token(v))
 	}
 	for key, v := range o.All() {
-		_, isObject := v.(*document.Object)
-		_, isList := v.([]any)
 		switch {
-		case key == "value" && (isObject || isList) && !c.op.structures():
-			return about.at(document.Join(path, key), "compared value for [%s] with operation [%s] must either be a numeric, string, boolean or null value, but found [%s] instead", c.list, op, token(v))
 		case key == "value":
+			if err := c.op.takes(document.Join(path, key), about, c.list, v); err != nil {
+				return err
+			}
 			c.with = v
 		case key == "quantifier" && (v == "some" || v == "all"):
 			c.every = v == "all"
@@ -115,10 +114,19 @@ func (c *arrayCompareCondition) check(_ context.Context, x *execution) (conditio
 	result.resolved.Set(c.list, list)
 	result.met = c.every
 	for _, element := range list {
-		if c.op.holds(document.At(element, c.path), with) != c.every {
+		if c.holds(document.At(element, c.path), with) != c.every {
 			result.met = !c.every
 			break
 		}
 	}
 	return result, nil
+}
+
+// holds is the operator's but for not_eq, which here wants values that can be
+// compared: null and 5 are neither equal nor not.
+func (c *arrayCompareCondition) holds(a, b any) bool {
+	if _, comparable := lenient(a, b); !comparable {
+		return false
+	}
+	return c.op.holds(a, b)
 }

@@ -23,9 +23,6 @@ func parseOperator(name string) (operator, bool) {
 	return "", false
 }
 
-// structures tells whether objects and lists may be compared.
-func (op operator) structures() bool { return op == "eq" || op == "not_eq" }
-
 // holds reports whether a stands to b as the operator says. Values that have no
 // order of their own are neither less nor greater.
 func (op operator) holds(a, b any) bool {
@@ -176,76 +173,77 @@ func resolve(v any, model *document.Object, now time.Time, resolved *document.Ob
 	return v, nil
 }
 
-// compareCondition holds if each of its comparisons does.
-type compareCondition struct{ comparisons []comparison }
-
-type comparison struct {
-	path  string
-	op    operator
-	value any
+// compareCondition compares what a path leads to.
+type compareCondition struct {
+	path string
+	op   operator
+	with any
 }
 
+// compare reads {path: {operator: value}}. More than one path is refused: Elastic
+// takes them and looks at the last alone.
 func (p *parser) compare(path string, v any) (condition, error) {
 	about := subject("could not parse [compare] condition for watch [" + p.id + "]. ")
 	o, ok := v.(*document.Object)
-	if !ok {
-		return nil, about.at(path, "expected an object but found [%s] instead", token(v))
-	}
-	if o.Len() == 0 {
-		return nil, about.at(path, "expected a field indicating the compared path, but found an empty object")
+	switch {
+	case !ok:
+		return nil, about.at(path, "expected an object but found [%s] instead", document.Token(v))
+	case o.Len() != 1:
+		return nil, about.at(path, "expected one field indicating the compared path, but found %d", o.Len())
 	}
 	c := &compareCondition{}
 	for key, v := range o.All() {
 		at := document.Join(path, key)
 		one, ok := v.(*document.Object)
 		if !ok {
-			return nil, about.at(at, "expected an object for field [%s] but found [%s] instead", key, token(v))
+			return nil, about.at(at, "expected an object for field [%s] but found [%s] instead", key, document.Token(v))
 		}
 		if one.Len() == 0 {
 			return nil, about.at(at, "expected a field indicating the comparison operator, but found [END_OBJECT] instead")
 		}
 		for name, value := range one.All() {
 			op, ok := parseOperator(name)
-			_, isObject := value.(*document.Object)
-			_, isList := value.([]any)
 			switch {
 			case !ok:
 				return nil, about.at(document.Join(at, name), "unknown comparison operator [%s]", name)
 			case one.Len() > 1:
 				return nil, about.at(at, "expected end of path object, but found [FIELD_NAME] instead")
-			case (isObject || isList) && !op.structures():
-				return nil, about.at(document.Join(at, name), "compared value for [%s] with operation [%s] must either be a numeric, string, boolean or null value, but found [%s] instead", key, name, token(value))
 			}
-			c.comparisons = append(c.comparisons, comparison{key, op, value})
+			if err := op.takes(document.Join(at, name), about, key, value); err != nil {
+				return nil, err
+			}
+			c.path, c.op, c.with = key, op, value
 		}
 	}
 	return c, nil
 }
 
+// takes refuses objects and lists where they have no order.
+func (op operator) takes(path string, about subject, field string, v any) error {
+	switch v.(type) {
+	case *document.Object, []any:
+		if op != "eq" && op != "not_eq" {
+			return about.at(path, "compared value for [%s] with operation [%s] must either be a numeric, string, boolean or null value, but found [%s] instead", field, op, document.Token(v))
+		}
+	}
+	return nil
+}
+
 func (c *compareCondition) kind() string { return "compare" }
 
 func (c *compareCondition) value() any {
-	o := document.NewObject()
-	for _, one := range c.comparisons {
-		o.Set(one.path, document.NewObject(document.Pair{Key: string(one.op), Value: one.value}))
-	}
-	return o
+	return document.NewObject(document.Pair{Key: c.path, Value: document.NewObject(document.Pair{Key: string(c.op), Value: c.with})})
 }
 
 func (c *compareCondition) check(_ context.Context, x *execution) (conditionResult, error) {
 	model := x.model(x.payload)
 	result := conditionResult{kind: c.kind(), resolved: document.NewObject()}
-	for _, one := range c.comparisons {
-		value, err := resolve(one.value, model, x.at, result.resolved)
-		if err != nil {
-			return result, err
-		}
-		found := document.At(model, one.path)
-		result.resolved.Set(one.path, found)
-		if !one.op.holds(found, value) {
-			return result, nil
-		}
+	with, err := resolve(c.with, model, x.at, result.resolved)
+	if err != nil {
+		return result, err
 	}
-	result.met = true
+	found := document.At(model, c.path)
+	result.resolved.Set(c.path, found)
+	result.met = c.op.holds(found, with)
 	return result, nil
 }

@@ -47,27 +47,24 @@ func (t keyTree) object(o *document.Object) *document.Object {
 			kept.Set(key, v)
 			continue
 		}
-		if v, ok := within.value(v); ok {
-			kept.Set(key, v)
-		}
+		kept.Set(key, within.value(v))
 	}
 	return kept
 }
 
-// value keeps what is in objects and lists; a plain value has no keys.
-func (t keyTree) value(v any) (any, bool) {
+// value keeps what is named of objects, in lists, too; a plain value on the way
+// is kept as Elastic keeps it.
+func (t keyTree) value(v any) any {
 	switch v := v.(type) {
 	case *document.Object:
-		return t.object(v), true
+		return t.object(v)
 	case []any:
-		kept := []any{}
-		for _, e := range v {
-			if e, ok := t.value(e); ok {
-				kept = append(kept, e)
-			}
+		kept := make([]any, len(v))
+		for i, e := range v {
+			kept[i] = t.value(e)
 		}
-		return kept, true
+		return kept
 	default:
-		return nil, false
+		return v
 	}
 }

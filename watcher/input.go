@@ -43,7 +43,7 @@ func inputValue(i input) *document.Object {
 func (p *parser) input(path string, v any) (input, error) {
 	about := subject("could not parse input for watch [" + p.id + "]. ")
 	if _, ok := v.(*document.Object); !ok {
-		return nil, about.at(path, "expected an object representing the input, but found [%s] instead", token(v))
+		return nil, about.at(path, "expected an object representing the input, but found [%s] instead", document.Token(v))
 	}
 	kind, body, err := single(path, v, about, "input", "expected field indicating the input type, but found an empty object instead")
 	if err != nil {
@@ -54,7 +54,7 @@ func (p *parser) input(path string, v any) (input, error) {
 	switch kind {
 	case "none", "simple", "search", "http", "chain":
 		if !isObject {
-			return nil, about.at(path, "expected an object representing input [%s], but found [%s] instead", kind, token(body))
+			return nil, about.at(path, "expected an object representing input [%s], but found [%s] instead", kind, document.Token(body))
 		}
 	}
 	switch kind {
@@ -128,7 +128,7 @@ func (p *parser) chainInput(path string, o *document.Object) (input, error) {
 	path = document.Join(path, "inputs")
 	list, ok := v.([]any)
 	if !ok {
-		return nil, about.at(path, "expected an array of inputs, but found [%s] instead", token(v))
+		return nil, about.at(path, "expected an array of inputs, but found [%s] instead", document.Token(v))
 	}
 	for i, v := range list {
 		at := document.Index(path, i)

@@ -68,7 +68,7 @@ func single(path string, v any, about subject, what, missing string) (kind strin
 func empty(path string, v any, about subject) error {
 	o, ok := v.(*document.Object)
 	if !ok {
-		return about.at(path, "expected an empty object but found [%s]", token(v))
+		return about.at(path, "expected an empty object but found [%s]", document.Token(v))
 	}
 	for key := range o.All() {
 		return about.at(document.Join(path, key), "expected an empty object but found [%s]", key)
@@ -76,32 +76,13 @@ func empty(path string, v any, about subject) error {
 	return nil
 }
 
-// token names a value as Elasticsearch's parsers name the token that it begins
-// with.
-func token(v any) string {
-	switch v.(type) {
-	case nil:
-		return "VALUE_NULL"
-	case bool:
-		return "VALUE_BOOLEAN"
-	case string:
-		return "VALUE_STRING"
-	case []any:
-		return "START_ARRAY"
-	case *document.Object:
-		return "START_OBJECT"
-	default:
-		return "VALUE_NUMBER"
-	}
-}
-
-// period reads a time span such as "15m"; about begins the error as Elastic's
-// parsers begin it.
-func period(path, field string, about subject, reason string, v any) (time.Duration, error) {
+// period reads a time span such as "15m"; reason is what the error says before
+// its cause, or nothing.
+func period(path, field, reason string, v any) (time.Duration, error) {
 	text, ok := v.(string)
 	if !ok {
-		return 0, &document.PathError{Path: path, Reason: string(about) + reason, Err: document.NewError(400, "parse_exception",
-			"could not parse time value. expected either a string or a null value but found ["+token(v)+"] instead")}
+		return 0, &document.PathError{Path: path, Reason: reason, Err: document.NewError(400, "parse_exception",
+			"could not parse time value. expected either a string or a null value but found ["+document.Token(v)+"] instead")}
 	}
 	r := fields.Read("", "", document.NewObject(document.Pair{Key: field, Value: text}))
 	d, _ := r.Duration(field, field)
@@ -109,7 +90,7 @@ func period(path, field string, about subject, reason string, v any) (time.Durat
 		cause := document.NewError(400, "parse_exception", "failed to parse time unit")
 		cause.Object.Set("caused_by", document.NewError(400, "parse_exception",
 			"Failed to parse setting ["+field+"] with value ["+text+"] as a time value: unit is missing or unrecognized").Object)
-		return 0, &document.PathError{Path: path, Reason: string(about) + reason, Err: cause}
+		return 0, &document.PathError{Path: path, Reason: reason, Err: cause}
 	}
 	return d, nil
 }
@@ -128,7 +109,7 @@ func millis(path string, v any) (time.Duration, error) {
 	case *big.Int, float64:
 		return 0, &document.PathError{Path: path, Err: document.NewError(400, "illegal_argument_exception", document.String(v)+" cannot be converted to Long without data loss")}
 	default:
-		return 0, &document.PathError{Path: path, Err: document.NewError(400, "illegal_argument_exception", "expected a whole number but found ["+token(v)+"]")}
+		return 0, &document.PathError{Path: path, Err: document.NewError(400, "illegal_argument_exception", "expected a whole number but found ["+document.Token(v)+"]")}
 	}
 	if n < -1 || n > int64(1<<63-1)/int64(time.Millisecond) {
 		return 0, document.Errorf(path, "duration cannot be negative or longer than 292 years, was given [%d]", n)

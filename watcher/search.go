@@ -51,7 +51,7 @@ func (p *parser) search(path string, v any, part string) (*search, error) {
 	about := subject("could not parse [search] " + part + " for watch [" + p.id + "]. ")
 	o, ok := v.(*document.Object)
 	if !ok {
-		return nil, about.at(path, "expected an object, but found [%s] instead", token(v))
+		return nil, about.at(path, "expected an object, but found [%s] instead", document.Token(v))
 	}
 	var s *search
 	var extract []string
@@ -70,7 +70,7 @@ func (p *parser) search(path string, v any, part string) (*search, error) {
 				}
 			}
 		case key == "timeout":
-			timeout, err = period(at, key, about, "failed to parse field [timeout]", v)
+			timeout, err = period(at, key, "", v)
 		case key == "timeout_in_millis":
 			timeout, err = millis(at, v)
 		case key == "extract" && part == "input":
@@ -99,13 +99,13 @@ func (p *parser) search(path string, v any, part string) (*search, error) {
 func keyList(path string, about subject, v any) ([]string, error) {
 	list, ok := v.([]any)
 	if !ok {
-		return nil, about.at(path, "unexpected token [%s]", token(v))
+		return nil, about.at(path, "unexpected token [%s]", document.Token(v))
 	}
 	keys := []string{}
 	for i, v := range list {
 		key, ok := v.(string)
 		if !ok {
-			return nil, about.at(document.Index(path, i), "expected a string value in [extract] array but found [%s] instead", token(v))
+			return nil, about.at(document.Index(path, i), "expected a string value in [extract] array but found [%s] instead", document.Token(v))
 		}
 		keys = append(keys, key)
 	}
@@ -116,7 +116,7 @@ func (p *parser) searchRequest(path string, v any) (*search, error) {
 	const about subject = "could not read search request. "
 	o, ok := v.(*document.Object)
 	if !ok {
-		return nil, about.at(path, "unexpected token [%s]", token(v))
+		return nil, about.at(path, "unexpected token [%s]", document.Token(v))
 	}
 	s := &search{kind: "query_then_fetch", totalAsInt: true}
 	for key, v := range o.All() {
@@ -129,7 +129,7 @@ func (p *parser) searchRequest(path string, v any) (*search, error) {
 			s.indices, err = indexList(at, v)
 		case "types": // of Elasticsearch 6 and before; no index has any
 			if _, ok := v.([]any); !ok && !isText {
-				err = about.at(at, "unexpected token [%s]", token(v))
+				err = about.at(at, "unexpected token [%s]", document.Token(v))
 			}
 		case "search_type":
 			if s.kind = strings.ToLower(text); s.kind != "query_then_fetch" && s.kind != "dfs_query_then_fetch" {
@@ -137,12 +137,12 @@ func (p *parser) searchRequest(path string, v any) (*search, error) {
 			}
 		case "body":
 			if !isObject {
-				err = about.at(at, "unexpected token [%s]", token(v))
+				err = about.at(at, "unexpected token [%s]", document.Token(v))
 			}
 			s.body = object
 		case "template":
 			if !isObject {
-				err = about.at(at, "unexpected token [%s]", token(v))
+				err = about.at(at, "unexpected token [%s]", document.Token(v))
 				break
 			}
 			s.template, err = mustache.ParseTemplate(at, v)
@@ -151,7 +151,7 @@ func (p *parser) searchRequest(path string, v any) (*search, error) {
 		case "rest_total_hits_as_int":
 			asInt, isBool := v.(bool)
 			if !isBool {
-				err = about.at(at, "unexpected token [%s]", token(v))
+				err = about.at(at, "unexpected token [%s]", document.Token(v))
 			}
 			s.totalAsInt = asInt
 		default:
@@ -187,13 +187,13 @@ func indexList(path string, v any) ([]string, error) {
 		for i, e := range v {
 			name, ok := e.(string)
 			if !ok {
-				return nil, about.at(document.Index(path, i), "expected string values in [indices] field, but instead found [%s]", token(e))
+				return nil, about.at(document.Index(path, i), "expected string values in [indices] field, but instead found [%s]", document.Token(e))
 			}
 			list = append(list, name)
 		}
 		return list, nil
 	default:
-		return nil, about.at(path, "unexpected token [%s]", token(v))
+		return nil, about.at(path, "unexpected token [%s]", document.Token(v))
 	}
 }
 
@@ -201,7 +201,7 @@ func parseIndicesOptions(path string, v any) (*indicesOptions, error) {
 	const about subject = "could not read indices options. "
 	o, ok := v.(*document.Object)
 	if !ok {
-		return nil, about.at(path, "unexpected token [%s]", token(v))
+		return nil, about.at(path, "unexpected token [%s]", document.Token(v))
 	}
 	options := defaultIndicesOptions()
 	for key, v := range o.All() {
@@ -218,7 +218,7 @@ func parseIndicesOptions(path string, v any) (*indicesOptions, error) {
 				flag, ok = text == "true", true
 			}
 			if !ok {
-				return nil, about.at(at, "expected a boolean for [%s] but found [%s]", key, token(v))
+				return nil, about.at(at, "expected a boolean for [%s] but found [%s]", key, document.Token(v))
 			}
 			*map[string]*bool{"ignore_unavailable": &options.ignoreUnavailable, "allow_no_indices": &options.allowNone, "ignore_throttled": &options.ignoreThrottled}[key] = flag
 		default:
@@ -238,7 +238,7 @@ func wildcards(path string, about subject, v any) ([]string, error) {
 			names = append(names, document.String(e))
 		}
 	default:
-		return nil, about.at(path, "unexpected token [%s] for [expand_wildcards]", token(v))
+		return nil, about.at(path, "unexpected token [%s] for [expand_wildcards]", document.Token(v))
 	}
 	expand := []string{}
 	for _, name := range names {

@@ -142,13 +142,11 @@ func (s Status) Document() *document.Object {
 		document.Pair{Key: "active", Value: s.Active}, document.Pair{Key: "timestamp", Value: s.StateChanged})})
 	setTime(o, "last_checked", s.LastChecked)
 	setTime(o, "last_met_condition", s.LastMetCondition)
-	if len(s.Actions) > 0 {
-		actions := document.NewObject()
-		for _, a := range s.Actions {
-			actions.Set(a.ID, a.document())
-		}
-		o.Set("actions", actions)
+	actions := document.NewObject()
+	for _, a := range s.Actions {
+		actions.Set(a.ID, a.document())
 	}
+	o.Set("actions", actions)
 	if s.ExecutionState != "" {
 		o.Set("execution_state", string(s.ExecutionState))
 	}

@@ -54,7 +54,7 @@ func (p *parser) transform(path string, v any) (transform, error) {
 		return nil, nil
 	}
 	about := subject("could not parse transform for watch [" + p.id + "], ")
-	kind, body, err := single(path, v, about, "transform", "expected an object, but found ["+token(v)+"]")
+	kind, body, err := single(path, v, about, "transform", "expected an object, but found ["+document.Token(v)+"]")
 	if err != nil {
 		return nil, err
 	}
@@ -115,13 +115,13 @@ type chainTransform struct{ parts []transform }
 func (p *parser) chainTransform(path string, v any) (transform, error) {
 	list, ok := v.([]any)
 	if !ok {
-		return nil, document.Errorf(path, "could not parse [chain] transform for watch [%s]. expected an array of transform objects, but found [%s] instead", p.id, token(v))
+		return nil, document.Errorf(path, "could not parse [chain] transform for watch [%s]. expected an array of transform objects, but found [%s] instead", p.id, document.Token(v))
 	}
 	chain := &chainTransform{}
 	for i, v := range list {
 		at := document.Index(path, i)
 		if _, ok := v.(*document.Object); !ok {
-			return nil, document.Errorf(at, "could not parse [chain] transform for watch [%s]. expected a transform object, but found [%s] instead", p.id, token(v))
+			return nil, document.Errorf(at, "could not parse [chain] transform for watch [%s]. expected a transform object, but found [%s] instead", p.id, document.Token(v))
 		}
 		t, err := p.transform(at, v)
 		if err != nil {

@@ -78,11 +78,16 @@ func (e *Engine) parse(ctx context.Context, id string, source []byte, compile bo
 	}
 	v, err := document.Parse(source)
 	if err != nil {
-		return nil, &document.PathError{Reason: "could not parse watch [" + id + "]", Err: document.NewError(http.StatusBadRequest, "x_content_parse_exception", err.Error())}
+		var place *document.PathError
+		path := ""
+		if errors.As(err, &place) {
+			path = place.Path
+		}
+		return nil, &document.PathError{Path: path, Reason: "could not parse watch [" + id + "]", Err: document.NewError(http.StatusBadRequest, "x_content_parse_exception", err.Error())}
 	}
 	o, ok := v.(*document.Object)
 	if !ok {
-		return nil, document.Errorf("", "could not parse watch [%s], unexpected token [%s]", id, token(v))
+		return nil, document.Errorf("", "could not parse watch [%s], unexpected token [%s]", id, document.Token(v))
 	}
 	about := subject("could not parse watch [" + id + "]. ")
 	p := &parser{ctx: ctx, engine: e, id: id, compile: compile}
@@ -100,7 +105,7 @@ func (e *Engine) parse(ctx context.Context, id string, source []byte, compile bo
 			w.transform, err = p.transform(key, v)
 		case "throttle_period":
 			var d time.Duration
-			d, err = period(key, key, about, "failed to parse time value for field ["+key+"]", v)
+			d, err = period(key, key, string(about)+"failed to parse time value for field ["+key+"]", v)
 			w.throttle = &d
 		case "throttle_period_in_millis":
 			var d time.Duration
@@ -110,7 +115,7 @@ func (e *Engine) parse(ctx context.Context, id string, source []byte, compile bo
 			w.actions, err = p.actions(key, v)
 		case "metadata":
 			if w.Metadata, ok = v.(*document.Object); !ok {
-				err = about.at(key, "expected an object for [metadata] but found [%s]", token(v))
+				err = about.at(key, "expected an object for [metadata] but found [%s]", document.Token(v))
 			}
 		case "status":
 			// A watch may be sent back with what GET showed; the status is not the

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"pharos/watcher/document"
@@ -40,7 +41,7 @@ type wrapper struct {
 func (p *parser) actions(path string, v any) ([]*wrapper, error) {
 	o, ok := v.(*document.Object)
 	if !ok {
-		return nil, document.Errorf(path, "could not parse actions for watch [%s]. expected an object but found [%s] instead", p.id, token(v))
+		return nil, document.Errorf(path, "could not parse actions for watch [%s]. expected an object but found [%s] instead", p.id, document.Token(v))
 	}
 	var list []*wrapper
 	for id, v := range o.All() {
@@ -61,7 +62,7 @@ func (p *parser) action(path, id string, v any) (*wrapper, error) {
 	about := subject("could not parse action [" + p.id + "/" + id + "]. ")
 	o, ok := v.(*document.Object)
 	if !ok {
-		return nil, about.at(path, "expected an object but found [%s] instead", token(v))
+		return nil, about.at(path, "expected an object but found [%s] instead", document.Token(v))
 	}
 	w := &wrapper{id: id, maxIterations: defaultIterations}
 	var body any
@@ -75,7 +76,7 @@ func (p *parser) action(path, id string, v any) (*wrapper, error) {
 			w.transform, err = p.transform(at, v)
 		case "throttle_period":
 			var d time.Duration
-			d, err = period(at, key, about, "failed to parse field [throttle_period] as time value", v)
+			d, err = period(at, key, string(about)+"failed to parse field [throttle_period] as time value", v)
 			w.throttle = &d
 		case "throttle_period_in_millis":
 			var d time.Duration
@@ -83,7 +84,7 @@ func (p *parser) action(path, id string, v any) (*wrapper, error) {
 			w.throttle = &d
 		case "foreach":
 			if w.foreach, ok = v.(string); !ok {
-				err = about.at(at, "expected a string for [foreach] but found [%s] instead", token(v))
+				err = about.at(at, "expected a string for [foreach] but found [%s] instead", document.Token(v))
 			}
 		case "max_iterations":
 			if w.maxIterations, ok = v.(int64); !ok || w.maxIterations < 0 || w.maxIterations > math.MaxInt32 {
@@ -113,14 +114,16 @@ func (p *parser) action(path, id string, v any) (*wrapper, error) {
 	return w, nil
 }
 
-// actionError begins a channel's error as Elastic's parsers do.
+// actionError names the watch beside the action, as Elastic's parsers do; a
+// channel knows its action only.
 func (p *parser) actionError(w *wrapper, err error) error {
 	var place *document.PathError
-	if !errors.As(err, &place) || place.Reason == "" {
+	if !errors.As(err, &place) {
 		return err
 	}
-	return &document.PathError{Path: place.Path, Err: place.Err,
-		Reason: fmt.Sprintf("could not parse [%s] action [%s/%s]. %s", w.kind, p.id, w.id, place.Reason)}
+	named := *place
+	named.Reason = strings.Replace(place.Reason, "action ["+w.id+"]", "action ["+p.id+"/"+w.id+"]", 1)
+	return &named
 }
 
 // value is the action as Elastic's GET shows it.

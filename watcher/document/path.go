@@ -17,7 +17,7 @@ type PathError struct {
 func (e *PathError) Error() string {
 	text := e.Reason
 	if e.Err != nil {
-		text += ": " + e.Err.Error()
+		text = strings.TrimPrefix(text+": "+e.Err.Error(), ": ")
 	}
 	if e.Path == "" {
 		return text

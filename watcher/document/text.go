@@ -133,6 +133,25 @@ func Kind(v any) string {
 	}
 }
 
+// Token names a value as Elasticsearch's parsers name the token that it begins
+// with.
+func Token(v any) string {
+	switch v.(type) {
+	case nil:
+		return "VALUE_NULL"
+	case bool:
+		return "VALUE_BOOLEAN"
+	case string, time.Time:
+		return "VALUE_STRING"
+	case []any:
+		return "START_ARRAY"
+	case *Object:
+		return "START_OBJECT"
+	default:
+		return "VALUE_NUMBER"
+	}
+}
+
 // From turns what encoding/json can write (maps, structs, slices) into a value
 // of this package. Maps of Go have no order: their keys are sorted.
 func From(v any) (any, error) {

@@ -179,7 +179,7 @@ func parseExecute(data []byte) (executeRequest, error) {
 				return req, document.Errorf(key, about+". unexpected boolean field [%s]", key)
 			}
 		default:
-			return req, document.Errorf(key, about+". unexpected token [%s]", tokenOf(v))
+			return req, document.Errorf(key, about+". unexpected token [%s]", document.Token(v))
 		}
 	}
 	return req, nil
@@ -197,16 +197,4 @@ func parseModes(about string, o *document.Object) (map[string]watcher.Mode, erro
 		modes[action] = mode
 	}
 	return modes, nil
-}
-
-func tokenOf(v any) string {
-	switch v.(type) {
-	case nil:
-		return "VALUE_NULL"
-	case string:
-		return "VALUE_STRING"
-	case []any:
-		return "START_ARRAY"
-	}
-	return "VALUE_NUMBER"
 }

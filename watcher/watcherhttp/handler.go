@@ -109,7 +109,7 @@ func Register(r *gin.Engine, cfg Config) {
 			{"POST", "/_start", Manage, "", a.start},
 			{"POST", "/_stop", Manage, "", a.stop},
 			{"GET", "/stats", Monitor, "metric emit_stacktraces", a.stats},
-			{"GET", "/stats/:metric", Monitor, "emit_stacktraces", a.stats},
+			{"GET", "/stats/:metric", Monitor, "metric emit_stacktraces", a.stats},
 		} {
 			for _, method := range strings.Fields(call.methods) {
 				r.Handle(method, root+call.path, a.handle(call.need, strings.Fields(call.params), call.handle))
