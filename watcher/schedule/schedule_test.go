@@ -88,12 +88,12 @@ func TestNextIsTheFirst(t *testing.T) {
 			t.Fatal(err)
 		}
 		after := at(t, "2026-02-27T22:07:58Z")
-		for range 50 {
+		for range 20 {
 			next := c.nextIn(nil, after)
 			if !next.After(after) {
 				t.Fatalf("%s: %s is not after %s", e, next, after)
 			}
-			for s := after.Add(time.Second); s.Before(next) && s.Before(after.Add(30*time.Hour)); s = s.Add(time.Second) {
+			for s := after.Add(time.Second); s.Before(next) && s.Before(after.Add(3*time.Hour)); s = s.Add(time.Second) {
 				if means(c, s) {
 					t.Fatalf("%s after %s: got %s, but %s is one", e, after, next, s)
 				}
@@ -144,7 +144,7 @@ func TestZonesAreMonotonous(t *testing.T) {
 			s := mustParse(t, `{"timezone":"`+zone+`","cron":"`+e+`"}`)
 			for _, begin := range []string{"2026-03-07T00:00:00Z", "2026-03-28T12:00:00Z", "2026-10-03T00:00:00Z", "2026-10-24T12:00:00Z", "2026-10-31T12:00:00Z", "2011-12-29T00:00:00Z"} {
 				after := at(t, begin)
-				for range 400 {
+				for range 150 {
 					next := s.Next(after)
 					if !next.After(after) || next.Sub(after) > 15*24*time.Hour {
 						t.Fatalf("%s in %s: %s after %s", e, zone, next, after)
