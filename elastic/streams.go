@@ -61,7 +61,11 @@ func (s *setup) resolve(ctx context.Context, patterns []string) (streams, indice
 		} `json:"data_streams"`
 	}
 	path := "/_resolve/index/" + url.PathEscape(strings.Join(patterns, ","))
-	if err := s.client.call(ctx, http.MethodGet, path, nil, &answer); err != nil {
+	err = s.client.call(ctx, http.MethodGet, path, nil, &answer)
+	if isStatus(err, http.StatusNotFound) { // a name without * that is not there yet
+		return nil, nil, nil
+	}
+	if err != nil {
 		return nil, nil, err
 	}
 	for _, d := range answer.DataStreams {
