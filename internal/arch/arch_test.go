@@ -27,7 +27,7 @@ var may = map[string][]string{
 	"jobs":             {"jobs/bigdec", "tasks"},
 	"jobs/bigdec":      {},
 	"shop":             {},
-	"watcher":          {"watcher/datemath", "watcher/document", "watcher/fields", "watcher/httpcall", "watcher/mustache", "watcher/painless", "watcher/schedule"},
+	"watcher":          {"watcher/alert", "watcher/datemath", "watcher/document", "watcher/fields", "watcher/httpcall", "watcher/mustache", "watcher/painless", "watcher/schedule"},
 	"watcher/datemath": {},
 	"watcher/document": {},
 	"watcher/mustache": {"watcher/document"},
