@@ -27,7 +27,7 @@ var may = map[string][]string{
 	"jobs":             {"jobs/bigdec", "tasks"},
 	"jobs/bigdec":      {},
 	"shop":             {},
-	"watcher":          {"watcher/datemath", "watcher/document", "watcher/fields", "watcher/httpcall", "watcher/mustache", "watcher/painless", "watcher/schedule"},
+	"watcher":          {"watcher/alert", "watcher/datemath", "watcher/document", "watcher/fields", "watcher/httpcall", "watcher/mustache", "watcher/painless", "watcher/schedule"},
 	"watcher/datemath": {},
 	"slo":              {"watcher/document"},
 	"slo/rollup":       {"elastic", "slo", "watcher/document"},
@@ -78,7 +78,7 @@ var may = map[string][]string{
 	"cmd/intake":    {"intake", "elastic"},
 	"cmd/ingest":    {"shop", "shop/busconn", "shop/mongostore"},
 	"cmd/analytics": {"elastic", "shop", "shop/busconn", "shop/mongostore"},
-	"cmd/pharos":    {"accesslog", "elastic", "feed/mongostore", "load", "shop", "shop/busconn"},
+	"cmd/pharos":    {"accesslog", "elastic", "feed/mongostore", "load", "shop", "shop/busconn", "watcher/action/pagerduty", "watcher/action/slack", "watcher/alert", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/httpcall", "watcher/outbox"},
 }
 
 // plumbing lists what the packages under internal/ may import of each other.
