@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 
 help: ## print this
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: ## get what is missing, build, start everything, and say where to look
 	@dev/up
@@ -26,6 +26,9 @@ build: ## build our programs into var/bin
 test: ## every test, as CI runs them: vet, lint, unit, store and end-to-end tests
 	@dev/test
 
+test-kafka: ## shop events end to end with Kafka as the bus (minutes; not part of make test)
+	@BUS=kafka dev/with-stack go test -count=1 ./e2e -run '^(TestShopEventsAreCounted|TestCapacitySignals)$$'
+
 lint: ## vet, golangci-lint, gofmt and shellcheck
 	@dev/lint
 
@@ -35,4 +38,4 @@ fuzz: ## fuzz what parses a stranger's input, FUZZTIME=30s for each
 bench: ## what the goals name, measured on servers of its own: docs/benchmarks.md
 	@PHAROS_BENCH=1 dev/with-stack go test -count=1 -timeout 20m -v -run '^TestTable$$' ./bench
 
-.PHONY: help up down status logs clean build test lint fuzz bench
+.PHONY: help up down status logs clean build test test-kafka lint fuzz bench
