@@ -28,6 +28,7 @@ type stack struct {
 	Feed1Port   int    `env:"FEED_1_PORT,required"`
 	Feed2Port   int    `env:"FEED_2_PORT,required"`
 	State       string `env:"PHAROS_STATE,required"`
+	Bus         string `env:"BUS,required"`
 	OperatorKey string `env:"OPERATOR_API_KEY,required"`
 	// Supervisor is the control socket of the processes' supervisor.
 	Supervisor string `env:"PHAROS_SUPERVISOR,required"`
