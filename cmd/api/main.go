@@ -117,6 +117,7 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 			Bus: bus, Dedupe: redisbus.NewDedupe(rdb, cfg.Dedupe), Limits: cfg.Shop, Metrics: shop.NewPublisherMetrics(p.Metrics), Now: time.Now,
 		}),
 		Recorder: recorder,
+		Settings: api.Settings{RateLimit: cfg.RateLimit, Idempotency: cfg.Idempotency, Jobs: cfg.Jobs, Events: cfg.Shop},
 	}, metrics, p.Telemetry, time.Now)
 	if err != nil {
 		return nil, err

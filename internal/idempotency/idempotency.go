@@ -29,7 +29,8 @@ const Header = "Idempotency-Key"
 // ReplayedHeader is "true" on an answer that was given before.
 const ReplayedHeader = "Idempotency-Replayed"
 
-const maxKey = 255
+// MaxKey is the longest key, in characters.
+const MaxKey = 255
 
 // Config is how long answers and claims are kept.
 type Config struct {
@@ -94,7 +95,7 @@ func (k *Keys) Middleware(scope func(*gin.Context) string) gin.HandlerFunc {
 
 func (k *Keys) serve(c *gin.Context, scope, key string) error {
 	if !valid(key) {
-		return fault.Field(fault.InvalidParameter, Header, "%s must have 1 to %d visible ASCII characters.", Header, maxKey)
+		return fault.Field(fault.InvalidParameter, Header, "%s must have 1 to %d visible ASCII characters.", Header, MaxKey)
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, k.maxBody))
 	if err != nil {
@@ -167,7 +168,7 @@ func valid(key string) bool {
 			return false
 		}
 	}
-	return len(key) <= maxKey
+	return len(key) <= MaxKey
 }
 
 func fingerprint(r *http.Request, body []byte) string {
