@@ -92,7 +92,7 @@ func (p problemView) RetryWords() string {
 	case "later":
 		return "Send the same request again, later."
 	case "changed":
-		return "Change the request; sent as it is, it fails again."
+		return "The same request fails again until it, or what it met, has changed."
 	}
 	return "Do not send it again."
 }

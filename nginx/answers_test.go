@@ -55,6 +55,9 @@ func checkProblem(t *testing.T, res *http.Response, body string, status int, cod
 	if known := p.Fault(); code != "malformed-request" && (known.Code != code || known.Title() != p.Title) {
 		t.Errorf("internal/fault has %q %q, nginx %q %q", known.Code, known.Title(), code, p.Title)
 	}
+	if allow := res.Header.Get("Allow"); (res.StatusCode == http.StatusMethodNotAllowed) != (allow == "GET, HEAD, POST, PUT, DELETE, OPTIONS") {
+		t.Errorf("%d with Allow %q", res.StatusCode, allow)
+	}
 	for _, status := range []int{429, 502, 503, 504} {
 		if got := res.Header.Get("Retry-After"); (status == res.StatusCode) && got == "" {
 			t.Errorf("%d without Retry-After", status)

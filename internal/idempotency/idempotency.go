@@ -13,6 +13,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -83,11 +84,12 @@ return redis.call('PEXPIRE', KEYS[1], ARGV[5])
 // Answers of 5xx and 429 are not remembered: such a request may be sent again.
 func (k *Keys) Middleware(scope func(*gin.Context) string) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		key := c.GetHeader(Header)
-		if key == "" || c.Request.Method != http.MethodPost {
+		keys := c.Request.Header.Values(Header)
+		if len(keys) == 0 || c.Request.Method != http.MethodPost {
 			return // the other methods are idempotent by themselves
 		}
-		if err := k.serve(c, scope(c), key); err != nil {
+		// One that is there and empty was meant to be a key.
+		if err := k.serve(c, scope(c), strings.Join(keys, ", ")); err != nil {
 			httpserver.Problem(c, err)
 		}
 	}
@@ -168,7 +170,7 @@ func valid(key string) bool {
 			return false
 		}
 	}
-	return len(key) <= MaxKey
+	return key != "" && len(key) <= MaxKey
 }
 
 func fingerprint(r *http.Request, body []byte) string {

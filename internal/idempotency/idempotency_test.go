@@ -120,7 +120,7 @@ func TestFailuresMayBeSentAgain(t *testing.T) {
 func TestBadKeys(t *testing.T) {
 	var effects atomic.Int64
 	h := instance(t, &effects, func(c *gin.Context, _ int64) { c.Status(http.StatusCreated) })
-	for _, key := range []string{"a b", "ü", "a\x01", strings.Repeat("x", 256)} {
+	for _, key := range []string{"", "a b", "ü", "a\x01", strings.Repeat("x", 256)} {
 		if w := post(h, "u", key, "{}"); w.Code != 400 || !strings.Contains(w.Body.String(), idempotency.Header) {
 			t.Errorf("%q: %d %s", key, w.Code, w.Body)
 		}
