@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pharos/feed"
+	"pharos/internal/attempts"
 	"pharos/internal/fault"
 	"pharos/internal/idempotency"
 	"pharos/internal/ratelimit"
@@ -27,6 +28,8 @@ type Settings struct {
 	Idempotency idempotency.Config
 	Jobs        jobs.Config
 	Events      shop.Limits
+	SignIns     attempts.Config
+	KeysPerUser int // of feed's
 }
 
 // limitGroup is a table of the catalogue of limits.
@@ -69,7 +72,11 @@ func limitsOf(cfg *Config, in Settings) []limitGroup {
 			{"Password", count(feed.MinPassword) + " characters to " + count(feed.MaxPassword) + " bytes", fault.InvalidParameter, ""},
 			{"Text of a post", "1 to " + count(feed.MaxText) + " characters", fault.InvalidParameter, ""},
 			{"Items on a page", "1 to " + count(feed.MaxLimit) + ", " + count(feed.DefaultLimit) + " unless asked for", fault.InvalidParameter, ""},
-			{"Time until a suspension holds everywhere", "30 s", "", ""},
+			{"Time until a suspension or the end of a key holds everywhere", "30 s", "", ""},
+			{"API keys of a user", count(in.KeysPerUser), fault.LimitExceeded, "API_KEYS_PER_USER"},
+			{"Failed sign-ins before the first wait", count(in.SignIns.FreePerHandle) + " of a handle, " + count(in.SignIns.FreePerAddress) + " of a client address", fault.TooManyRequests, "SIGN_IN_FREE_PER_HANDLE, SIGN_IN_FREE_PER_ADDRESS"},
+			{"Wait after failed sign-ins", span(in.SignIns.FirstWait) + ", doubled by each further one, up to " + span(in.SignIns.MaxWait), fault.TooManyRequests, "SIGN_IN_FIRST_WAIT, SIGN_IN_MAX_WAIT"},
+			{"Time without a failure after which all is forgotten", span(in.SignIns.Forget), "", "SIGN_IN_FORGET"},
 		}},
 		{"Shop events", []limit{
 			{"Events in a request", count(shop.MaxBatch), fault.LimitExceeded, ""},

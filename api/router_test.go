@@ -35,6 +35,7 @@ func newRouter(t *testing.T, vars map[string]string) *gin.Engine {
 		API      Config
 		Settings Settings
 	}
+	cfg.Settings.KeysPerUser = 87
 	if err := env.ParseMap(&cfg, all); err != nil {
 		t.Fatal(err)
 	}
@@ -230,10 +231,12 @@ func TestLimitsAreTheSettings(t *testing.T) {
 		"API_MAX_IN_FLIGHT": "76", "REQUEST_TIMEOUT": "7s", "IDEMPOTENCY_TTL": "77h", "SHOP_MAX_AGE": "78h", "SHOP_MAX_FUTURE": "79m",
 		"FIBONACCI_MAX_N": "8001", "FACTORIAL_MAX_N": "8002", "ACKERMANN_MAX_N": "8003", "ACKERMANN_M3_MAX_N": "8004", "TASKS_CONCURRENCY": "9", "TASKS_WAIT": "81s",
 		"JOBS_FIBONACCI_MAX_N": "8205", "JOBS_FACTORIAL_MAX_N": "8206", "JOBS_PER_USER": "83", "JOBS_KEPT_PER_USER": "84", "JOBS_TIMEOUT": "85m", "JOBS_RETENTION": "86h",
+		"SIGN_IN_FREE_PER_HANDLE": "88", "SIGN_IN_FREE_PER_ADDRESS": "89", "SIGN_IN_FIRST_WAIT": "9s", "SIGN_IN_MAX_WAIT": "9m", "SIGN_IN_FORGET": "91h",
 	}), "/docs", browser)
 	for _, want := range []string{
 		"71 a second, and 72 more at once", "73 MiB", "74 a second, 75 at once", ">76<", ">7 s<", ">77 h<", "78 h,", "1 h 19 min,",
 		"8,001", "8,002", "8,003", "8,004", "9, others wait up to 1 min 21 s", "8,205", "8,206", ">83<", ">84<", "1 h 25 min, then", ">86 h<",
+		">87<", "88 of a handle, 89 of a client address", "9 s, doubled by each further one, up to 9 min", ">91 h<",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)

@@ -170,7 +170,7 @@ func (s *Server) Router(draining func() bool) *gin.Engine {
 	signedIn.DELETE("/api-keys/:id", s.revokeAPIKey)
 
 	once := s.Keys.Middleware(userID)
-	with := func(scope feed.Scope) *gin.RouterGroup { return v1.Group("", s.authenticate(scope), limited, once) }
+	with := func(scope feed.Scope) httpserver.WithHead { return v1.Group("", s.authenticate(scope), limited, once) }
 	with(feed.EventsWrite).POST("/events", s.Events.Post)
 	with(feed.FeedRead).GET("/feed", s.timeline)
 	posts := with(feed.PostsWrite)

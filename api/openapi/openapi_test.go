@@ -132,6 +132,13 @@ func TestLimitsAreTheCodes(t *testing.T) {
 	if key.Name != idempotency.Header {
 		t.Errorf("the document has %s", key.Name)
 	}
+	var scopes []feed.Scope
+	for _, v := range schema("Scope").Enum {
+		scopes = append(scopes, feed.Scope(v.(string)))
+	}
+	if !slices.Equal(scopes, feed.Scopes()) {
+		t.Errorf("scopes %q, want %q", scopes, feed.Scopes())
+	}
 	var types []string
 	for _, v := range schema("CloudEvent", "type").Enum {
 		types = append(types, v.(string))
