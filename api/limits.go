@@ -52,7 +52,7 @@ func limitsOf(cfg *Config, in Settings) []limitGroup {
 		{"Requests", []limit{
 			{"Requests of one client address", perSecond(cfg.Front.Rate) + ", and " + count(cfg.Front.Burst) + " more at once", fault.TooManyRequests, "NGINX_RATE_LIMIT, NGINX_RATE_BURST"},
 			{"Requests of one user or key", count(in.RateLimit.PerSecond) + " a second, " + count(in.RateLimit.Burst) + " at once after a pause", fault.TooManyRequests, "USER_RATE_LIMIT, USER_RATE_BURST"},
-			{"Requests that an instance works on at once", count(cfg.MaxInFlight), fault.Unavailable, "API_MAX_IN_FLIGHT"},
+			{"Requests that an instance works on at once", count(cfg.MaxInFlight), fault.Overloaded, "API_MAX_IN_FLIGHT"},
 			{"Time for an answer", span(cfg.RequestTimeout), fault.Timeout, "REQUEST_TIMEOUT"},
 			{"Time between two parts of a request that is being sent", "10 s", "", ""},
 			{"Length of the address", "8 KiB", fault.LimitExceeded, ""},

@@ -118,7 +118,6 @@ var drivers = map[string][]string{
 	"github.com/caarlos0/env":             {"internal/env"},
 	"github.com/microcosm-cc/bluemonday":  {"watcher/action/email"},
 	"github.com/wneessen/go-mail":         {"watcher/action/email"},
-	"go.yaml.in/yaml/v3":                  {"api/openapi"},
 	"github.com/rs/cors":                  {"api"},
 	"github.com/alecthomas/kong":          {"cmd/pharos"},
 	"gopkg.in/natefinch/lumberjack.v2":    {"internal/obs"},
