@@ -37,8 +37,6 @@ type document struct {
 }
 
 // loadDocument reads the document once for all tests.
-//
-//nolint:gochecknoglobals // a constant that takes time to make
 var loadDocument = sync.OnceValues(func() (*document, error) {
 	openapi3filter.RegisterBodyDecoder("application/cloudevents-batch+json", openapi3filter.JSONBodyDecoder)
 	openapi3filter.RegisterBodyDecoder("application/cloudevents+json", openapi3filter.JSONBodyDecoder)
