@@ -65,7 +65,8 @@ var may = map[string][]string{
 	"shop/mongostore":          {"shop"},
 	"shop/busconn":             {"shop", "shop/kafkabus", "shop/redisbus"},
 	// edges
-	"api":                   {"feed", "feed/feedhttp", "funcmetrics", "jobs", "shop", "tasks"},
+	"api":                   {"api/openapi", "feed", "feed/feedhttp", "funcmetrics", "jobs", "shop", "tasks"},
+	"api/openapi":           {},
 	"intake":                {"elastic"},
 	"watcher/watcherhttp":   {"watcher", "watcher/datemath", "watcher/document"},
 	"accesslog":             {"elastic"},
@@ -117,6 +118,7 @@ var drivers = map[string][]string{
 	"github.com/caarlos0/env":             {"internal/env"},
 	"github.com/microcosm-cc/bluemonday":  {"watcher/action/email"},
 	"github.com/wneessen/go-mail":         {"watcher/action/email"},
+	"github.com/rs/cors":                  {"api"},
 	"github.com/alecthomas/kong":          {"cmd/pharos"},
 	"gopkg.in/natefinch/lumberjack.v2":    {"internal/obs"},
 	"go.elastic.co/ecszap":                {"internal/obs"},
