@@ -91,13 +91,13 @@ func printAlerts(out io.Writer, alerts []alert.Alert, now time.Time) error {
 		return err
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tSTATE\tSEVERITY\tSERVICE\tWATCH\tGROUP\tSINCE\tWHY\tSUMMARY")
+	_, _ = fmt.Fprintln(w, "ID\tSTATE\tSEVERITY\tSERVICE\tWATCH\tGROUP\tSINCE\tWHY\tSUMMARY")
 	for _, a := range alerts {
 		state := string(a.State)
 		if a.AcknowledgedBy != "" {
 			state += " by " + a.AcknowledgedBy
 		}
-		fmt.Fprintln(w, strings.Join([]string{
+		_, _ = fmt.Fprintln(w, strings.Join([]string{
 			a.ID, state, string(a.Severity), a.Service, a.WatchID, a.Group,
 			now.Sub(a.StartedAt).Round(time.Second).String(), string(a.Reason), oneLine(a.Summary),
 		}, "\t"))
@@ -215,13 +215,13 @@ func (alertsMuted) Run(ctx context.Context, c *cli) error {
 		return printJSON(list)
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tKIND\tWATCH\tSERVICE\tGROUP\tSEVERITY\tFROM\tUNTIL\tBY\tCOMMENT")
+	_, _ = fmt.Fprintln(w, "ID\tKIND\tWATCH\tSERVICE\tGROUP\tSEVERITY\tFROM\tUNTIL\tBY\tCOMMENT")
 	for _, one := range list {
 		kind := "silence"
 		if one.Maintenance {
 			kind = "maintenance"
 		}
-		fmt.Fprintln(w, strings.Join([]string{
+		_, _ = fmt.Fprintln(w, strings.Join([]string{
 			one.ID, kind, one.Matchers.WatchID, one.Matchers.Service, one.Matchers.Group, string(one.Matchers.Severity),
 			one.StartsAt.Format(time.RFC3339), one.EndsAt.Format(time.RFC3339), oneLine(one.CreatedBy), oneLine(one.Comment),
 		}, "\t"))
@@ -281,7 +281,7 @@ func testRoutes(ctx context.Context, out io.Writer, cfg testSettings, id string)
 			failed++
 			result = err.Error()
 		}
-		fmt.Fprintf(out, "%s %s: %s\n", name, account, result)
+		_, _ = fmt.Fprintf(out, "%s %s: %s\n", name, account, result)
 	}
 	for _, account := range cfg.PagerDuty.Accounts() {
 		try(&pagerduty.Channel{Config: cfg.PagerDuty, Client: client}, pagerduty.Name, account, pagerduty.TestEvents("pharos-test-"+id)...)
