@@ -66,7 +66,7 @@ func timeline(t *testing.T) []figure {
 			t.Fatal(err)
 		}
 		for i := range posts {
-			if _, err := service.CreatePost(ctx, author.ID, fmt.Sprintf("Post %d: %s", i, strings.Repeat("word ", 20))); err != nil {
+			if _, err := service.CreatePost(ctx, author.ID, fmt.Sprintf("Post %d: %s", i, strings.Repeat("word ", 20)), ""); err != nil {
 				t.Fatal(err)
 			}
 		}
