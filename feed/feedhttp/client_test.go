@@ -51,7 +51,7 @@ func TestAnInstanceThatIsGoneCostsNoCall(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 100 {
 		wg.Go(func() {
-			if p, err := c.CreatePost(t.Context(), feedhttp.Call{RequestID: "r"}, "hello"); err != nil || p.ID != "p1" {
+			if p, err := c.CreatePost(t.Context(), feedhttp.Call{RequestID: "r"}, "hello", ""); err != nil || p.ID != "p1" {
 				t.Errorf("%+v %v", p, err)
 			}
 		})
