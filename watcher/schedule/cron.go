@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
@@ -66,9 +67,16 @@ var errBothDays = errors.New("support for specifying both a day-of-week AND a da
 
 func parseCron(expression string) (*cron, error) {
 	c := &cron{expression: strings.ToUpper(expression)}
+	if err := c.parse(); err != nil {
+		return nil, refused(expression, err)
+	}
+	return c, nil
+}
+
+func (c *cron) parse() error {
 	tokens := strings.FieldsFunc(c.expression, func(r rune) bool { return r == ' ' || r == '\t' })
 	if len(tokens) < 6 {
-		return nil, c.illegal(fmt.Errorf("unexpected end of expression at pos [%d].", len(c.expression))) //nolint:staticcheck // Elastic's words
+		return fmt.Errorf("unexpected end of expression at pos [%d].", len(c.expression)) //nolint:staticcheck // Elastic's words
 	}
 	if len(tokens) == 6 {
 		tokens = append(tokens, "*")
@@ -76,25 +84,39 @@ func parseCron(expression string) (*cron, error) {
 	// What follows a year is not looked at.
 	for f, token := range tokens[:7] {
 		if err := c.parseField(field(f), token); err != nil {
-			return nil, c.illegal(err)
+			return err
 		}
 	}
 	if c.unsetDay == c.unsetWeekday {
-		return nil, c.illegal(errBothDays)
+		return errBothDays
 	}
 	for f := range c.sets {
 		slices.Sort(c.sets[f])
 		c.sets[f] = slices.Compact(c.sets[f])
 		free := field(f) == dayOfMonth && (c.unsetDay || c.last) || field(f) == dayOfWeek && c.unsetWeekday
 		if len(c.sets[f]) == 0 && !free {
-			return nil, c.illegal(fmt.Errorf("field %d has no value", f+1))
+			return fmt.Errorf("field %d has no value", f+1)
 		}
 	}
-	return c, nil
+	return nil
 }
 
-func (c *cron) illegal(err error) error {
-	return fmt.Errorf("invalid cron expression [%s]: illegal cron expression format [%w]", c.expression, err)
+// invalid says in its text what is wrong with an expression, and is for the API
+// the error that Elasticsearch makes of it.
+type invalid struct {
+	text    string
+	elastic *document.Error
+}
+
+func (e *invalid) Error() string { return e.text }
+func (e *invalid) Unwrap() error { return e.elastic }
+
+func refused(expression string, err error) error {
+	reason := fmt.Sprintf("invalid cron expression [%s]", expression)
+	cause := fmt.Sprintf("illegal cron expression format [java.lang.IllegalArgumentException: %s]", err)
+	e := document.NewError(http.StatusBadRequest, "illegal_argument_exception", reason)
+	e.Object.Set("caused_by", document.NewError(http.StatusBadRequest, "illegal_argument_exception", cause).Object)
+	return &invalid{text: reason + ": " + err.Error(), elastic: e}
 }
 
 func (c *cron) parseField(f field, token string) error {
@@ -165,7 +187,7 @@ func (c *cron) parseAll(f field, v string) error {
 	}
 	n, ok := javaInt(step, 32)
 	if !ok {
-		return fmt.Errorf("java.lang.NumberFormatException: For input string: %q", step)
+		return fmt.Errorf("For input string: %q", step)
 	}
 	most := [...]int64{second: 59, minute: 59, hour: 23, dayOfMonth: 31, month: 12, dayOfWeek: 7, year: lastYear}[f]
 	if n > most {
@@ -258,7 +280,7 @@ func (c *cron) parseNumber(f field, v string) error {
 	digits, rest := leadingDigits(v)
 	parsed, ok := javaInt(digits, 32)
 	if !ok {
-		return fmt.Errorf("java.lang.NumberFormatException: For input string: %q", digits)
+		return fmt.Errorf("For input string: %q", digits)
 	}
 	n := int(parsed)
 	if rest == "" {
@@ -298,7 +320,7 @@ func (c *cron) parseNumber(f field, v string) error {
 		}
 		by, ok := javaInt(step, 32)
 		if !ok {
-			return fmt.Errorf("java.lang.NumberFormatException: For input string: %q", step)
+			return fmt.Errorf("For input string: %q", step)
 		}
 		if by == 0 {
 			return c.add(f, n, n, 1)
@@ -313,7 +335,7 @@ func (c *cron) parseRange(f field, from int, v string) error {
 	digits, rest := leadingDigits(v)
 	end, ok := javaInt(digits, 32)
 	if !ok {
-		return fmt.Errorf("java.lang.NumberFormatException: For input string: %q", v)
+		return fmt.Errorf("For input string: %q", v)
 	}
 	if !strings.HasPrefix(rest, "/") {
 		return c.add(f, from, int(end), 1)
@@ -321,7 +343,7 @@ func (c *cron) parseRange(f field, from int, v string) error {
 	step, _ := leadingDigits(rest[1:])
 	by, ok := javaInt(step, 32)
 	if !ok {
-		return fmt.Errorf("java.lang.NumberFormatException: For input string: %q", rest[1:])
+		return fmt.Errorf("For input string: %q", rest[1:])
 	}
 	if by == 0 {
 		return c.add(f, from, from, 1)
@@ -406,7 +428,7 @@ func parseCrons(path string, v any) (*cronnable, error) {
 		for i, e := range v {
 			text, ok := e.(string)
 			if !ok {
-				return nil, document.Errorf(document.Index(path, i), "could not parse [cron] schedule. expected a string value in the cron array but found %s", document.Kind(e))
+				return nil, document.Errorf(document.Index(path, i), "could not parse [cron] schedule. expected a string value in the cron array but found [%s]", document.Token(e))
 			}
 			c, err := one(document.Index(path, i), text)
 			if err != nil {
@@ -425,6 +447,6 @@ func parseCrons(path string, v any) (*cronnable, error) {
 		}
 		return s, nil
 	default:
-		return nil, document.Errorf(path, "could not parse [cron] schedule. expected either a cron string value or an array of cron string values, but found %s", document.Kind(v))
+		return nil, document.Errorf(path, "could not parse [cron] schedule. expected either a cron string value or an array of cron string values, but found [%s]", document.Token(v))
 	}
 }

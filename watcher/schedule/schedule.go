@@ -28,7 +28,7 @@ type Schedule interface {
 func Parse(path string, v any) (Schedule, error) {
 	o, ok := v.(*document.Object)
 	if !ok {
-		return nil, document.Errorf(path, "could not parse schedule. expected an object with a schedule type field, but found %s", document.Kind(v))
+		return nil, document.Errorf(path, "could not parse schedule. expected an object with a schedule type field, but found [%s]", document.Token(v))
 	}
 	kind, zone := "", (*time.Location)(nil)
 	for key, value := range o.All() {
@@ -179,7 +179,7 @@ func parseInterval(path string, v any) (Schedule, error) {
 			return nil, document.Errorf(path, "could not parse schedule: could not parse [interval] schedule. unrecognized interval format [%s]", v)
 		}
 	default:
-		return nil, document.Errorf(path, "could not parse [interval] schedule. expected either a numeric value (seconds) or a string value representing time value (e.g. '5s'), but found %s", document.Kind(v))
+		return nil, document.Errorf(path, "could not parse [interval] schedule. expected either a numeric value (seconds) or a string value representing time value (e.g. '5s'), but found [%s]", document.Token(v))
 	}
 	text := fmt.Sprintf("%d%s", n, unit.suffix)
 	if n < 1 {

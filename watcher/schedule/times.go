@@ -55,7 +55,7 @@ func parseDaily(path string, v any) (*cronnable, error) {
 	times := []dayTimes{midnight}
 	if value, ok := o.Get("at"); ok {
 		if times, err = parseList(document.Join(path, "at"), value, parseDayTimes); err != nil {
-			return nil, inside(path, "could not parse [daily] schedule. invalid time value for field [at]", err)
+			return nil, inside(path, fmt.Sprintf("could not parse [daily] schedule. invalid time value for field [at] - [%s]", document.Token(value)), err)
 		}
 	}
 	crons := make([]string, len(times))
@@ -119,10 +119,16 @@ func parseYearly(path string, v any) (*cronnable, error) {
 	}, "in", "month", "on", "day", "at", "time")
 }
 
+// period is how Elastic's errors name the times of a type of schedule.
+var period = map[string]string{"weekly": "weekly", "monthly": "month", "yearly": "year"}
+
 // parsePeriods reads an object or a list of objects; parse gives one object's
 // value, its days as the end of a cron expression, and its times.
 func parsePeriods(path, kind string, v any, parse func(path string, o *document.Object) (any, string, []dayTimes, error), keys ...string) (*cronnable, error) {
 	list, isList := v.([]any)
+	if _, isObject := v.(*document.Object); !isList && !isObject {
+		return nil, document.Errorf(path, "could not parse [%s] schedule. expected either an object or an array of objects representing %s times, but found [%s] instead", kind, period[kind], document.Token(v))
+	}
 	if !isList {
 		list = []any{v}
 	} else if len(list) == 0 {
@@ -141,7 +147,7 @@ func parsePeriods(path, kind string, v any, parse func(path string, o *document.
 		}
 		value, days, times, err := parse(at, o)
 		if err != nil {
-			return nil, inside(at, fmt.Sprintf("could not parse [%s] schedule. invalid %s times", kind, kind), err)
+			return nil, inside(at, fmt.Sprintf("could not parse [%s] schedule. invalid %s times", kind, period[kind]), err)
 		}
 		shown = append(shown, value)
 		for _, t := range times {
@@ -167,7 +173,7 @@ func fromExpressions(path string, value any, expressions ...string) (*cronnable,
 func object(path, kind string, v any, keys ...string) (*document.Object, error) {
 	o, ok := v.(*document.Object)
 	if !ok {
-		return nil, document.Errorf(path, "could not parse [%s] schedule. expected an object, but found %s", kind, document.Kind(v))
+		return nil, document.Errorf(path, "could not parse [%s] schedule. expected an object, but found [%s]", kind, document.Token(v))
 	}
 	for _, key := range o.Keys() {
 		if !slices.Contains(keys, key) {
@@ -252,7 +258,7 @@ func parseDayTimes(path string, v any) (dayTimes, error) {
 		}
 		return d, nil
 	default:
-		return dayTimes{}, document.Errorf(path, "could not parse time. expected string/number value or an object, but found %s", document.Kind(v))
+		return dayTimes{}, document.Errorf(path, "could not parse time. expected string/number value or an object, but found [%s]", document.Token(v))
 	}
 }
 
@@ -342,7 +348,7 @@ func parseNamed(path string, v any, what string, names []string) (int, error) {
 		}
 		return 0, document.Errorf(path, "unknown %s [%s]", what, v)
 	default:
-		return 0, document.Errorf(path, "invalid %s value. expected a string or a number value, but found %s", what, document.Kind(v))
+		return 0, document.Errorf(path, "invalid %s value. expected a string or a number value, but found [%s]", what, document.Token(v))
 	}
 }
 
