@@ -68,6 +68,8 @@ func Parse(path string, v any) (Schedule, error) {
 }
 
 // cronnables are the types of schedule that come down to cron expressions.
+//
+//nolint:gochecknoglobals // a table that is only read
 var cronnables = map[string]func(path string, v any) (*cronnable, error){
 	"cron":    parseCrons,
 	"hourly":  parseHourly,
@@ -137,6 +139,8 @@ func (i *interval) Value() any {
 }
 
 // units are tried in this order by how a text ends.
+//
+//nolint:gochecknoglobals // a table that is only read
 var units = []struct {
 	suffix, name string
 	length       time.Duration
