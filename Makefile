@@ -29,6 +29,9 @@ test: ## every test, as CI runs them: vet, lint, unit, store and end-to-end test
 test-oracle: ## watches on Elastic's own Watcher and on ours, answers compared
 	@dev/with-stack dev/with-oracle go test -count=1 -timeout 15m ./watcher/...
 
+test-kafka: ## shop events end to end with Kafka as the bus (minutes; not part of make test)
+	@BUS=kafka dev/with-stack go test -count=1 ./e2e -run '^(TestShopEventsAreCounted|TestCapacitySignals)$$'
+
 lint: ## vet, golangci-lint, gofmt and shellcheck
 	@dev/lint
 
@@ -38,4 +41,4 @@ fuzz: ## fuzz what parses a stranger's input, FUZZTIME=30s for each
 bench: ## what the goals name, measured on servers of its own: docs/benchmarks.md
 	@PHAROS_BENCH=1 dev/with-stack go test -count=1 -timeout 20m -v -run '^TestTable$$' ./bench
 
-.PHONY: help up down status logs clean build test test-oracle lint fuzz bench
+.PHONY: help up down status logs clean build test test-oracle test-kafka lint fuzz bench

@@ -4,7 +4,20 @@ import (
 	"mime"
 	"strconv"
 	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"pharos/internal/fault"
+	"pharos/internal/httpserver"
 )
+
+// takesJSON lets a request pass whose client takes application/json, or does not
+// say what it takes.
+func takesJSON(c *gin.Context) {
+	if accept := accept(c); accept != "" && wish(accept, "application", "json").quality == 0 {
+		httpserver.Problem(c, fault.Field(fault.NotAcceptable, "Accept", "The answer is application/json."))
+	}
+}
 
 // prefersPage reports whether a client with the given Accept header (RFC 9110,
 // section 12.5.1) would rather have a page than JSON. A client that wants both

@@ -50,8 +50,10 @@ func newPages() (*pages, error) {
 		"fibonacci": {"layout", "task", "fibonacci"},
 		"factorial": {"layout", "task", "factorial"},
 		"ackermann": {"layout", "task", "ackermann"},
+		"docs":      {"layout", "docs"},
+		"problem":   {"layout", "problem"},
 	} {
-		t := template.New(name).Funcs(template.FuncMap{"asset": p.assetURL, "grouped": grouped})
+		t := template.New(name).Funcs(template.FuncMap{"asset": p.assetURL, "grouped": grouped, "words": words})
 		for _, part := range parts {
 			if _, err := t.ParseFS(files, "pages/"+part+".html"); err != nil {
 				return nil, fmt.Errorf("parse page: %w", err)
@@ -127,6 +129,19 @@ func (p *pages) render(c *gin.Context, status int, name string, view any) {
 	c.Header("Referrer-Policy", "same-origin")
 	c.Header("X-Content-Type-Options", "nosniff")
 	c.Data(status, "text/html; charset=utf-8", body.Bytes())
+}
+
+// words writes a sentence in which what stands between backquotes is code.
+func words(text string) template.HTML {
+	var out strings.Builder
+	for i, part := range strings.Split(text, "`") {
+		part = template.HTMLEscapeString(part)
+		if i%2 == 1 {
+			part = "<code>" + part + "</code>"
+		}
+		out.WriteString(part)
+	}
+	return template.HTML(out.String()) // every part is escaped above
 }
 
 // grouped writes a whole number with its thousands set off.

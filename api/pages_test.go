@@ -14,10 +14,10 @@ import (
 // TestPagesKeepToThePolicy looks for what pagePolicy would make a browser
 // refuse: inline scripts and styles, and anything from elsewhere.
 func TestPagesKeepToThePolicy(t *testing.T) {
-	h := routeTasks(defaultTaskHandlers(t))
+	h := newRouter(t, nil)
 	refused := regexp.MustCompile(`<style|\sstyle=|\son[a-z]+=|<script>|(src|href|action)="(https?:|//|data:|javascript:)`)
 	linked := regexp.MustCompile(`(?:src|href)="(/static/[^"]+)"`)
-	for _, target := range []string{"/", "/tasks/fibonacci?n=1000", "/tasks/factorial?n=x", "/tasks/ackermann"} {
+	for _, target := range []string{"/", "/tasks/fibonacci?n=1000", "/tasks/factorial?n=x", "/tasks/ackermann", "/docs", "/problems/conflict"} {
 		resp, page := getAs(t, h, target, browser)
 		if resp.Header.Get("Content-Security-Policy") != pagePolicy {
 			t.Errorf("%s: Content-Security-Policy %q", target, resp.Header.Get("Content-Security-Policy"))

@@ -84,7 +84,7 @@ func (s *Server) timeline(c *gin.Context) {
 		s.problem(c, fmt.Errorf("read feed: %w", err))
 		return
 	}
-	encode(c, answer)
+	encodeFeed(c, answer)
 }
 
 // isOutage tells feed being away, too busy or without its stores from an answer.
@@ -110,16 +110,30 @@ func (s *Server) requests(c *gin.Context) {
 	encode(c, answer)
 }
 
-// encode answers with a body of feed's as it is, but for what was away when it
-// was made: that is in "degraded", and a stale one has Age and Warning (RFC
-// 7234, 5.5.1).
+const jsonType = "application/json; charset=utf-8"
+
+// encode answers with a body of feed's as it is.
 func encode(c *gin.Context, a feedhttp.Answer) {
 	c.Header("Cache-Control", "private, no-store")
-	if len(a.Degraded) > 0 && a.Age > 0 {
+	c.Data(http.StatusOK, jsonType, a.JSON)
+}
+
+// encodeFeed answers with a page of the feed. A client may keep it and ask
+// whether it still holds. What was away when it was made is in "degraded", and a
+// stale one has Age and Warning (RFC 7234, 5.5.1); such a page is not to be kept
+// beyond the outage, so that it has no ETag.
+func encodeFeed(c *gin.Context, a feedhttp.Answer) {
+	c.Header("Cache-Control", "private, no-cache")
+	c.Writer.Header().Add("Vary", "Authorization, "+apiKeyHeader)
+	if len(a.Degraded) == 0 {
+		answerOrUnchanged(c, jsonType, a.JSON)
+		return
+	}
+	if a.Age > 0 {
 		c.Header("Age", strconv.FormatInt(int64(a.Age/time.Second), 10))
 		c.Header("Warning", `110 - "Response is Stale"`)
 	}
-	c.Data(http.StatusOK, "application/json; charset=utf-8", markDegraded(a.JSON, a.Degraded))
+	c.Data(http.StatusOK, jsonType, markDegraded(a.JSON, a.Degraded))
 }
 
 // markDegraded adds the names to a JSON object as its last member.

@@ -44,7 +44,12 @@ type Config struct {
 	StaleFor   time.Duration `env:"STALE_FOR" envDefault:"10m"`
 	// MaxInFlight is how many requests are worked on at once; more are refused.
 	MaxInFlight int `env:"API_MAX_IN_FLIGHT" envDefault:"256"`
+	// CORSOrigins are the origins of web pages whose scripts may call the API;
+	// without any, none may.
+	CORSOrigins []string `env:"CORS_ORIGINS"`
 	Tasks       tasks.Limits
+	// Front is nginx's part of the limits, which /docs tells of.
+	Front FrontLimits
 }
 
 // Validate implements env.Validator.
@@ -57,7 +62,7 @@ func (c *Config) Validate() error {
 	case c.RequestTimeout <= 0 || c.RequestTimeout > time.Minute:
 		return errors.New("REQUEST_TIMEOUT must be more than 0s and at most 1m")
 	}
-	return nil
+	return checkOrigins(c.CORSOrigins)
 }
 
 // Parts are what the server shares with the other instances.
@@ -70,6 +75,8 @@ type Parts struct {
 	Functions Functions
 	Events    *Events
 	Recorder  *funcmetrics.Recorder
+	// Settings are those of the parts above, which /docs tells of.
+	Settings Settings
 }
 
 // The largest bodies of requests, in bytes: of most, and of a batch of events.
@@ -88,6 +95,8 @@ type Server struct {
 	sessions    *recent[struct{}]
 	grants      *recent[feed.Grant] // by the hashes of API keys
 	tasks       *taskHandlers
+	docs        *docHandlers
+	origins     []string
 	operatorKey env.Secret
 	timeout     time.Duration
 	atOnce      int
@@ -119,8 +128,12 @@ func NewServer(cfg *Config, parts Parts, metrics *resilience.Metrics, tel *obs.T
 	if err != nil {
 		return nil, err
 	}
+	docs, err := newDocHandlers(handlers.pages, limitsOf(cfg, parts.Settings))
+	if err != nil {
+		return nil, err
+	}
 	return &Server{
-		Parts: parts, atOnce: cfg.MaxInFlight, operatorKey: cfg.OperatorKey,
+		Parts: parts, docs: docs, origins: cfg.CORSOrigins, atOnce: cfg.MaxInFlight, operatorKey: cfg.OperatorKey,
 		feed: client, tokens: tokens, tasks: handlers, timeout: cfg.RequestTimeout, tel: tel,
 		sessions: newRecent[struct{}](cfg.UserCacheTTL, cfg.StaleFor, rememberedSessions, now),
 		grants:   newRecent[feed.Grant](cfg.UserCacheTTL, cfg.StaleFor, rememberedGrants, now),
@@ -132,11 +145,16 @@ func NewServer(cfg *Config, parts Parts, metrics *resilience.Metrics, tel *obs.T
 func (s *Server) Router(draining func() bool) *gin.Engine {
 	// Without feed the tasks still work, so that readiness needs nothing.
 	r := httpserver.NewRouter(s.tel, httpserver.RouterOptions{Draining: draining})
+	if len(s.origins) > 0 {
+		r.Use(crossOrigin(s.origins))
+	}
 	r.Use(httpserver.Shed(s.atOnce, s.tel.Metrics), httpserver.Deadline(s.timeout))
 
-	s.tasks.register(r)
+	public := httpserver.WithHead{RouterGroup: &r.RouterGroup}
+	s.tasks.register(public)
+	s.docs.register(public)
 
-	v1 := r.Group("/v1")
+	v1 := public.Group("/v1", takesJSON)
 	v1.POST("/users", s.signUp)
 	v1.POST("/sessions", s.signIn)
 
@@ -152,7 +170,7 @@ func (s *Server) Router(draining func() bool) *gin.Engine {
 	signedIn.DELETE("/api-keys/:id", s.revokeAPIKey)
 
 	once := s.Keys.Middleware(userID)
-	with := func(scope feed.Scope) *gin.RouterGroup { return v1.Group("", s.authenticate(scope), limited, once) }
+	with := func(scope feed.Scope) httpserver.WithHead { return v1.Group("", s.authenticate(scope), limited, once) }
 	with(feed.EventsWrite).POST("/events", s.Events.Post)
 	with(feed.FeedRead).GET("/feed", s.timeline)
 	posts := with(feed.PostsWrite)

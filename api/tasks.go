@@ -108,14 +108,11 @@ func newTaskHandlers(limits tasks.Limits, rec *funcmetrics.Recorder) (*taskHandl
 
 // register adds the main page, the tasks and the pages' assets to r.
 func (h *taskHandlers) register(r gin.IRoutes) {
-	get := func(path string, handler gin.HandlerFunc) {
-		r.Match([]string{http.MethodGet, http.MethodHead}, path, handler)
-	}
-	get("/", h.index)
+	r.GET("/", h.index)
 	for _, t := range h.tasks {
-		get(t.path(), h.serve(t))
+		r.GET(t.path(), h.serve(t))
 	}
-	get("/static/*filepath", h.pages.static)
+	r.GET("/static/*filepath", h.pages.static)
 }
 
 func fibonacciSum(args []uint64) string {

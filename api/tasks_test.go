@@ -15,6 +15,7 @@ import (
 
 	"pharos/internal/env"
 	"pharos/internal/fault"
+	"pharos/internal/httpserver"
 	"pharos/tasks"
 )
 
@@ -40,7 +41,7 @@ func defaultTaskHandlers(t *testing.T) *taskHandlers {
 func routeTasks(h *taskHandlers) http.Handler {
 	gin.SetMode(gin.TestMode)
 	r := gin.New()
-	h.register(r)
+	h.register(httpserver.WithHead{RouterGroup: &r.RouterGroup})
 	return r
 }
 
@@ -102,7 +103,7 @@ func TestTasksAnswerBrowsers(t *testing.T) {
 	for target, want := range map[string][]string{
 		"/": {"<h1>", `href="/tasks/fibonacci"`, `href="/tasks/factorial"`, `href="/tasks/ackermann"`,
 			"F(90) = 2880067194370816120", "1,000,000", "100,000", "9,007,199,254,740,991",
-			"curl 'http://example.com/tasks/ackermann?m=2&amp;n=3'"},
+			"curl &#39;http://example.com/tasks/ackermann?m=2&amp;n=3&#39;"},
 		"/tasks/fibonacci?n=90":     {"<title>F(90) · Pharos</title>", ">2880067194370816120<", ">7540113804746346428<", "19 digits", "?n=89", "?n=91", "Computed in "},
 		"/tasks/fibonacci?n=0":      {">0</pre>", "1 digit<", "?n=1"},
 		"/tasks/factorial?n=100000": {"456,574 digits", "?n=99999", `tabindex="0"`},

@@ -38,7 +38,8 @@ type fieldView struct {
 
 type linkView struct{ Label, URL string }
 
-type commandView struct{ ID, URL string }
+// commandView is a line for a shell.
+type commandView struct{ ID, Line string }
 
 // troubleView is an error that belongs to no field.
 type troubleView struct{ Detail, TraceID string }
@@ -77,7 +78,7 @@ func (h *taskHandlers) taskView(c *gin.Context, t task, args []uint64) taskView 
 		Title: t.heading + " · Pharos", Name: t.name, Heading: t.heading, Path: t.path(),
 		Limits:  h.limits,
 		Example: linkView{t.value(t.example), t.url(t.example)},
-		Command: commandView{"command-" + t.name, origin(c) + t.url(args)},
+		Command: commandView{"command-" + t.name, "curl '" + origin(c) + t.url(args) + "'"},
 	}
 	if len(t.params) == 1 {
 		view.Largest = t.largest(args)

@@ -76,7 +76,7 @@ func ownStore(t *testing.T) (*mongostore.Events, *mongo.Collection) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := mongoconn.Connect(t.Context(), mongoconn.Config(cfg), options.Client())
+	db, _, err := mongoconn.Connect(t.Context(), mongoconn.Config(cfg), options.Client())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func endToEnd(t *testing.T) []float64 {
 		t.Fatal(err)
 	}
 	cfg := teststack.Config[mongostore.Config](t)
-	db, err := mongoconn.Connect(t.Context(), mongoconn.Config(cfg), options.Client())
+	db, _, err := mongoconn.Connect(t.Context(), mongoconn.Config(cfg), options.Client())
 	if err != nil {
 		t.Fatal(err)
 	}

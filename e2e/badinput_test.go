@@ -135,6 +135,9 @@ func TestOperators(t *testing.T) {
 		c.want(t, status, "GET", path, "", key...)
 	}
 	c.want(t, http.StatusNotFound, "PUT", "/v1/admin/users/nobody/suspension", "", key...)
+	for _, id := range []string{"nobody", "%F0%9F%98%80", "%ff"} { // the last two are no text that MySQL compares with ids
+		c.want(t, http.StatusNotFound, "GET", "/v1/admin/users/"+id+"/requests", "", key...)
+	}
 	c.want(t, http.StatusUnauthorized, "GET", "/v1/admin/users?handle="+u.Handle, "", u.auth()...)
 	c.want(t, http.StatusForbidden, "GET", "/v1/admin/users?handle="+u.Handle, "", "X-Api-Key", "wrong")
 	eventually(t, 10*time.Second, "the user's requests are seen", func() string {

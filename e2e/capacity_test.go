@@ -77,16 +77,18 @@ func TestCapacitySignals(t *testing.T) {
 	functions := []string{m + "funcmetrics_buffered", m + "funcmetrics_dropped_total"}
 	mysql := []string{m + "go_sql_open_connections", m + "go_sql_wait_count_total"}
 	redis := []string{m + "redis_pool_connections", m + "redis_pool_timeouts_total"}
-	bus := []string{m + "shop_bus_lag_messages", m + "shop_bus_pending_messages", m + "shop_bus_dead_letters",
-		m + "shop_events_processed_total", m + "shop_events_failed_total", m + "shop_event_latency_seconds_count", m + "shop_event_latency_seconds_bucket"}
+	bus := []string{m + "shop_bus_lag_messages", m + "shop_events_processed_total", m + "shop_events_failed_total", m + "shop_event_latency_seconds_count", m + "shop_event_latency_seconds_bucket"}
+	if s.Bus == "redis" {
+		bus = append(append(bus, redis...), m+"shop_bus_pending_messages", m+"shop_bus_dead_letters")
+	}
 	for node, groups := range map[string][][]string{
 		"api-1":     {runtime, mongodb, mysql, redis, functions, {m + "pharos_dependency_breaker_open", m + "shop_events_published_total", m + "shop_events_refused_total"}},
 		"api-2":     {runtime},
 		"feed-1":    {runtime, mongodb, mysql, redis, functions, {m + "pharos_dependency_breaker_open", m + "feed_requests_queued", m + "feed_requests_overflowed"}},
 		"feed-2":    {runtime},
 		"jobs":      {runtime, mongodb, mysql, redis, functions, {m + "jobs_queued", m + "funcmetrics_listed", m + "mongodb_connections_current", m + "mongodb_connections_available", m + "mongodb_connections_active"}},
-		"ingest":    {runtime, mongodb, redis, bus},
-		"analytics": {runtime, mongodb, redis, bus},
+		"ingest":    {runtime, mongodb, bus},
+		"analytics": {runtime, mongodb, bus},
 		"intake":    {runtime},
 	} {
 		var fields []string

@@ -40,7 +40,7 @@ func TestRollingRestartFailsNoRequest(t *testing.T) {
 	s := open(t)
 	to := &misses{to: traffic(t, s.url(), 10)}
 	plan := load.NewPlan(load.PlanConfig{
-		Seed: 1, Rate: 50, Users: 10, Run: random(t), Start: time.Now(),
+		Seed: 1, Rate: 20, Users: 10, Run: random(t), Start: time.Now(),
 		Mix: load.Mix{load.Feed: 25, load.Post: 30, load.Task: 15, load.Page: 5, load.Shop: 20, load.Bad: 5},
 	})
 	ctx, stop := context.WithCancel(t.Context())

@@ -28,13 +28,15 @@ type stack struct {
 	Feed1Port   int    `env:"FEED_1_PORT,required"`
 	Feed2Port   int    `env:"FEED_2_PORT,required"`
 	State       string `env:"PHAROS_STATE,required"`
+	Bus         string `env:"BUS,required"`
 	OperatorKey string `env:"OPERATOR_API_KEY,required"`
 	// Supervisor is the control socket of the processes' supervisor.
 	Supervisor string `env:"PHAROS_SUPERVISOR,required"`
 
 	Setup elastic.SetupConfig
 
-	es *elastic.Client
+	es       *elastic.Client
+	document *document
 }
 
 func open(t *testing.T) *stack {
@@ -45,6 +47,9 @@ func open(t *testing.T) *stack {
 		t.Fatal(err)
 	}
 	s.es = es
+	if s.document, err = loadDocument(); err != nil {
+		t.Fatal(err)
+	}
 	return &s
 }
 
@@ -65,7 +70,8 @@ func (a answer) decode(t *testing.T, v any) {
 	}
 }
 
-// client makes requests through nginx and counts the answers.
+// client makes requests through nginx and counts the answers. What is not as
+// the API's document says fails the test.
 type client struct {
 	stack      *stack
 	total, bad int64
@@ -73,10 +79,22 @@ type client struct {
 }
 
 func newClient(s *stack) *client {
-	return &client{stack: s, http: http.Client{Timeout: 20 * time.Second}}
+	return &client{stack: s, http: http.Client{Timeout: 20 * time.Second, Transport: s.document}}
 }
 
 func (c *client) do(t *testing.T, method, path, body string, header ...string) answer {
+	t.Helper()
+	resp := c.raw(t, method, path, body, header...)
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return answer{resp.StatusCode, resp.Header, b}
+}
+
+// raw is do for a test that reads the body itself.
+func (c *client) raw(t *testing.T, method, path, body string, header ...string) *http.Response {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, fmt.Sprintf("http://127.0.0.1:%d%s", c.stack.NginxPort, path), strings.NewReader(body))
 	if err != nil {
@@ -93,16 +111,11 @@ func (c *client) do(t *testing.T, method, path, body string, header ...string) a
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)
 	}
-	defer func() { _ = resp.Body.Close() }()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
-	}
 	c.total++
 	if resp.StatusCode >= 500 {
 		c.bad++
 	}
-	return answer{resp.StatusCode, resp.Header, b}
+	return resp
 }
 
 // want is do with the status that must come.

@@ -4,6 +4,10 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/google/uuid"
+
+	"pharos/internal/fault"
 )
 
 // Request is what a user asked for and got.
@@ -37,10 +41,15 @@ type RequestPage struct {
 	NextCursor string    `json:"next_cursor"`
 }
 
-// RequestsOf returns a page of what the user asked for, newest first.
+// RequestsOf returns a page of what the user asked for, newest first. An id that
+// no user can have is fault.NotFound: not every text is one that a store can
+// compare with ids.
 func RequestsOf(ctx context.Context, store RequestStore, userID string, limit int, cursor string) (RequestPage, error) {
 	if err := validateLimit(limit); err != nil {
 		return RequestPage{}, err
+	}
+	if _, err := uuid.Parse(userID); err != nil {
+		return RequestPage{}, fault.Field(fault.NotFound, "id", "There is no user with this id.")
 	}
 	before, err := decodeCursor("request", cursor)
 	if err != nil {

@@ -74,7 +74,8 @@ func crash(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tel.Log.Info("about to panic", zap.Int("process.pid", os.Getpid()))
+	// Lines below warn may wait a moment in memory.
+	tel.Log.Warn("about to panic", zap.Int("process.pid", os.Getpid()))
 	go func() { panic("no more coffee") }()
 	select {}
 }

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -53,6 +54,9 @@ func checkProblem(t *testing.T, res *http.Response, body string, status int, cod
 	// internal/fault has no use for.
 	if known := p.Fault(); code != "malformed-request" && (known.Code != code || known.Title() != p.Title) {
 		t.Errorf("internal/fault has %q %q, nginx %q %q", known.Code, known.Title(), code, p.Title)
+	}
+	if allow := res.Header.Get("Allow"); (res.StatusCode == http.StatusMethodNotAllowed) != (allow == "GET, HEAD, POST, PUT, DELETE, OPTIONS") {
+		t.Errorf("%d with Allow %q", res.StatusCode, allow)
 	}
 	for _, status := range []int{429, 502, 503, 504} {
 		if got := res.Header.Get("Retry-After"); (status == res.StatusCode) && got == "" {
@@ -238,13 +242,47 @@ func TestSecurityHeaders(t *testing.T) {
 
 func TestGzip(t *testing.T) {
 	t.Parallel()
-	f := start(t, settings{servers: []string{api(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = fmt.Fprint(w, `"`+strings.Repeat("a", 4000)+`"`)
+	f := start(t, settings{servers: []string{api(t, func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		w.Header().Set("Content-Type", q.Get("type"))
+		w.Header().Set("ETag", `W/"1"`)
+		w.Header().Set("Vary", "Authorization")
+		if q.Has("packed") {
+			w.Header().Set("Content-Encoding", "gzip")
+		}
+		if q.Has("unchanged") {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		size, _ := strconv.Atoi(q.Get("size"))
+		_, _ = fmt.Fprint(w, strings.Repeat("a", size))
 	})}})
-	res, body := get(t, f.url("/"), "Accept-Encoding", "gzip")
-	if res.Header.Get("Content-Encoding") != "gzip" || len(body) > 400 || res.Header.Get("Vary") != "Accept-Encoding" {
-		t.Errorf("%d bytes, %v", len(body), res.Header)
+	for query, packed := range map[string]bool{
+		"size=4000&type=application/json":           true,
+		"size=4000&type=application/problem%2bjson": true,
+		"size=4000&type=application/yaml":           true,
+		"size=4000&type=text/html":                  true,
+		"size=4000&type=text/css":                   true,
+		"size=100&type=application/json":            false, // not worth it
+		"size=4000&type=image/png":                  false,
+	} {
+		res, body := get(t, f.url("/?"+query), "Accept-Encoding", "gzip")
+		if got := res.Header.Get("Content-Encoding") == "gzip"; got != packed || packed && len(body) > 400 || res.Header.Get("ETag") != `W/"1"` {
+			t.Errorf("%s: %d bytes, %v", query, len(body), res.Header)
+		}
+		if vary := strings.Join(res.Header.Values("Vary"), ", "); packed && (!strings.Contains(vary, "Accept-Encoding") || !strings.Contains(vary, "Authorization")) {
+			t.Errorf("%s: Vary %q", query, vary)
+		}
+		if res, body := get(t, f.url("/?"+query)); res.Header.Get("Content-Encoding") != "" || len(body) < 100 {
+			t.Errorf("%s unasked: %d bytes, %v", query, len(body), res.Header)
+		}
+	}
+	// What api has compressed itself is passed on as it is.
+	if res, body := get(t, f.url("/?size=4000&type=application/json&packed"), "Accept-Encoding", "gzip"); len(body) != 4000 || len(res.Header.Values("Content-Encoding")) != 1 {
+		t.Errorf("packed: %d bytes, %v", len(body), res.Header)
+	}
+	if res, body := get(t, f.url("/?unchanged"), "Accept-Encoding", "gzip"); res.StatusCode != http.StatusNotModified || body != "" || res.Header.Get("ETag") != `W/"1"` {
+		t.Errorf("unchanged: %d %v", res.StatusCode, res.Header)
 	}
 }
 

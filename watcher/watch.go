@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"pharos/watcher/alert"
 	"pharos/watcher/document"
 	"pharos/watcher/schedule"
 )
@@ -132,6 +133,10 @@ func (e *Engine) parse(ctx context.Context, id string, source []byte, compile bo
 	}
 	if w.Schedule == nil {
 		return nil, about.at("", "missing required field [trigger]")
+	}
+	// Elastic carries metadata along unread; what is ours in it is held to its form.
+	if _, err := alert.ParsePolicy(w.Metadata); err != nil {
+		return nil, err
 	}
 	w.source = w.value()
 	return w, nil

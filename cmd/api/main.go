@@ -43,6 +43,7 @@ type config struct {
 	Functions   sqlstore.Config
 	Shop        shop.Limits
 	Dedupe      redisbus.DedupeConfig
+	KeysPerUser int `env:"API_KEYS_PER_USER" envDefault:"20"` // feed's, for /docs
 }
 
 // Validate implements env.Validator.
@@ -117,6 +118,7 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 			Bus: bus, Dedupe: redisbus.NewDedupe(rdb, cfg.Dedupe), Limits: cfg.Shop, Metrics: shop.NewPublisherMetrics(p.Metrics), Now: time.Now,
 		}),
 		Recorder: recorder,
+		Settings: api.Settings{RateLimit: cfg.RateLimit, Idempotency: cfg.Idempotency, Jobs: cfg.Jobs, Events: cfg.Shop, SignIns: cfg.SignIns, KeysPerUser: cfg.KeysPerUser},
 	}, metrics, p.Telemetry, time.Now)
 	if err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 var version = "dev" // set by the linker
 
 type cli struct {
+	Alerts    alertsCmd    `cmd:"" help:"Alerts, acknowledgements, silences, maintenance."`
 	Setup     setupCmd     `cmd:"" help:"Prepare Elasticsearch and MongoDB. May be run again at any time."`
 	DLQ       dlqCmd       `cmd:"" name:"dlq" help:"Events that a consumer gave up."`
 	Import    importCmd    `cmd:"" help:"Load an access log of another server into the traffic."`

@@ -9,7 +9,8 @@ mkdir -p "$run"
 # One node: nothing can be replicated. Topics are made by who uses them, with
 # their settings; both listeners ask for the password, since every user of this
 # machine can reach loopback.
-login="org.apache.kafka.common.security.plain.PlainLoginModule required username=pharos password=$KAFKA_PASSWORD user_pharos=$KAFKA_PASSWORD;"
+# In quotes: what begins with a digit is a number to JAAS, and refused.
+login="org.apache.kafka.common.security.plain.PlainLoginModule required username=\"pharos\" password=\"$KAFKA_PASSWORD\" user_pharos=\"$KAFKA_PASSWORD\";"
 cat >"$run/server.properties" <<PROPERTIES
 process.roles=broker,controller
 node.id=1

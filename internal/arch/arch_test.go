@@ -27,7 +27,7 @@ var may = map[string][]string{
 	"jobs":             {"jobs/bigdec", "tasks"},
 	"jobs/bigdec":      {},
 	"shop":             {},
-	"watcher":          {"watcher/datemath", "watcher/document", "watcher/fields", "watcher/httpcall", "watcher/mustache", "watcher/painless", "watcher/schedule"},
+	"watcher":          {"watcher/alert", "watcher/datemath", "watcher/document", "watcher/fields", "watcher/httpcall", "watcher/mustache", "watcher/painless", "watcher/schedule"},
 	"watcher/datemath": {},
 	"slo":              {"watcher/document"},
 	"slo/rollup":       {"elastic", "slo", "watcher/document"},
@@ -65,7 +65,8 @@ var may = map[string][]string{
 	"shop/mongostore":          {"shop"},
 	"shop/busconn":             {"shop", "shop/kafkabus", "shop/redisbus"},
 	// edges
-	"api":                   {"feed", "feed/feedhttp", "funcmetrics", "jobs", "shop", "tasks"},
+	"api":                   {"api/openapi", "feed", "feed/feedhttp", "funcmetrics", "jobs", "shop", "tasks"},
+	"api/openapi":           {},
 	"intake":                {"elastic"},
 	"watcher/watcherhttp":   {"watcher", "watcher/datemath", "watcher/document"},
 	"accesslog":             {"elastic"},
@@ -78,7 +79,7 @@ var may = map[string][]string{
 	"cmd/intake":    {"intake", "elastic"},
 	"cmd/ingest":    {"shop", "shop/busconn", "shop/mongostore"},
 	"cmd/analytics": {"elastic", "shop", "shop/busconn", "shop/mongostore"},
-	"cmd/pharos":    {"accesslog", "elastic", "feed/mongostore", "load", "shop", "shop/busconn"},
+	"cmd/pharos":    {"accesslog", "elastic", "feed/mongostore", "load", "shop", "shop/busconn", "watcher/action/pagerduty", "watcher/action/slack", "watcher/alert", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/httpcall", "watcher/outbox"},
 }
 
 // plumbing lists what the packages under internal/ may import of each other.
@@ -117,6 +118,7 @@ var drivers = map[string][]string{
 	"github.com/caarlos0/env":             {"internal/env"},
 	"github.com/microcosm-cc/bluemonday":  {"watcher/action/email"},
 	"github.com/wneessen/go-mail":         {"watcher/action/email"},
+	"github.com/rs/cors":                  {"api"},
 	"github.com/alecthomas/kong":          {"cmd/pharos"},
 	"gopkg.in/natefinch/lumberjack.v2":    {"internal/obs"},
 	"go.elastic.co/ecszap":                {"internal/obs"},

@@ -9,7 +9,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -33,6 +35,7 @@ const (
 	UserSuspended      Code = "user-suspended"
 	NotFound           Code = "not-found"
 	MethodNotAllowed   Code = "method-not-allowed"
+	NotAcceptable      Code = "not-acceptable"
 	Conflict           Code = "conflict"
 	BodyTooLarge       Code = "body-too-large"
 	UnsupportedMedia   Code = "unsupported-media-type"
@@ -67,6 +70,7 @@ var meanings = map[Code]meaning{
 	UserSuspended:      {http.StatusForbidden, "The user is suspended"},
 	NotFound:           {http.StatusNotFound, "There is no such thing"},
 	MethodNotAllowed:   {http.StatusMethodNotAllowed, "The method is not allowed here"},
+	NotAcceptable:      {http.StatusNotAcceptable, "None of the media types that you take can be had"},
 	Conflict:           {http.StatusConflict, "It conflicts with what is there"},
 	BodyTooLarge:       {http.StatusRequestEntityTooLarge, "The body is too large"},
 	UnsupportedMedia:   {http.StatusUnsupportedMediaType, "The media type is not supported"},
@@ -79,6 +83,9 @@ var meanings = map[Code]meaning{
 	Overloaded:         {http.StatusServiceUnavailable, "Too much is asked for just now"},
 	Timeout:            {http.StatusGatewayTimeout, "It took too long"},
 }
+
+// Codes lists every code, by name.
+func Codes() []Code { return slices.Sorted(maps.Keys(meanings)) }
 
 // Error is a failure with words for the client.
 type Error struct {

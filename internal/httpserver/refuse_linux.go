@@ -35,3 +35,23 @@ func refuseConnections(l *net.TCPListener) error {
 	}
 	return nil
 }
+
+// untaken is how many connections the kernel has made that the process has not
+// accepted yet; 0 if that can't be told.
+func untaken(l *net.TCPListener) int {
+	raw, err := l.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	n := 0
+	if err := raw.Control(func(fd uintptr) {
+		// Of a listening socket this is the length of its queue: tcp_get_info in
+		// https://github.com/torvalds/linux/blob/master/net/ipv4/tcp.c
+		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			n = int(info.Unacked)
+		}
+	}); err != nil {
+		return 0
+	}
+	return n
+}

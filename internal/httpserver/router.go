@@ -43,14 +43,33 @@ func NewRouter(tel *obs.Telemetry, opts RouterOptions) *gin.Engine {
 		recovery(tel.Tracer),
 	)
 	r.NoRoute(func(c *gin.Context) { Problem(c, fault.New(fault.NotFound, "Nothing is served at this path.")) })
-	r.NoMethod(func(c *gin.Context) {
+	r.NoMethod(func(c *gin.Context) { // Gin has set Allow
+		if c.Request.Method == http.MethodOptions {
+			c.Status(http.StatusNoContent)
+			return
+		}
 		Problem(c, fault.New(fault.MethodNotAllowed, "This path does not take %s.", c.Request.Method))
 	})
 
-	r.GET("/healthz", healthz)
-	r.GET("/readyz", readyz(opts.Draining, opts.Checks))
-	r.GET("/metrics", gin.WrapH(promhttp.HandlerFor(tel.Metrics, promhttp.HandlerOpts{})))
+	own := WithHead{&r.RouterGroup}
+	own.GET("/healthz", healthz)
+	own.GET("/readyz", readyz(opts.Draining, opts.Checks))
+	own.GET("/metrics", gin.WrapH(promhttp.HandlerFor(tel.Metrics, promhttp.HandlerOpts{})))
 	return r
+}
+
+// WithHead answers HEAD wherever it answers GET, as RFC 9110 asks (section
+// 9.1), in the group and in those made from it. net/http leaves the body out.
+type WithHead struct{ *gin.RouterGroup }
+
+// Group makes a group within the group.
+func (r WithHead) Group(path string, handlers ...gin.HandlerFunc) WithHead {
+	return WithHead{r.RouterGroup.Group(path, handlers...)}
+}
+
+// GET registers the handlers for GET and HEAD.
+func (r WithHead) GET(path string, handlers ...gin.HandlerFunc) gin.IRoutes {
+	return r.Match([]string{http.MethodGet, http.MethodHead}, path, handlers...)
 }
 
 // isHousekeeping reports whether a request is about the process itself: it

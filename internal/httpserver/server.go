@@ -90,10 +90,7 @@ func (s *Server) Draining() bool { return s.draining.Load() }
 // Serve answers requests with h until [Server.Shutdown] or [Server.Close].
 func (s *Server) Serve(h http.Handler) error {
 	s.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.Draining() {
-			w.Header().Set("Connection", "close")
-		}
-		h.ServeHTTP(w, r)
+		h.ServeHTTP(&answer{ResponseWriter: w, draining: &s.draining}, r)
 	})
 	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve: %w", err)
@@ -101,8 +98,45 @@ func (s *Server) Serve(h http.Handler) error {
 	return nil
 }
 
+// answer ends its connection if the server drains by the time it is written,
+// however long ago the request came.
+type answer struct {
+	http.ResponseWriter
+	draining *atomic.Bool
+	begun    bool
+}
+
+func (a *answer) begin() {
+	if !a.begun && a.draining.Load() {
+		a.Header().Set("Connection", "close")
+	}
+	a.begun = true
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (a *answer) WriteHeader(status int) {
+	a.begin()
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (a *answer) Write(b []byte) (int, error) {
+	a.begin()
+	return a.ResponseWriter.Write(b)
+}
+
+// Flush implements http.Flusher.
+func (a *answer) Flush() {
+	a.begin()
+	_ = http.NewResponseController(a.ResponseWriter).Flush() // every server of net/http can
+}
+
+// Unwrap is for http.ResponseController.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
 // settleTime is for connections that are half made when no more are taken: the
-// way there and back, many times over.
+// way there and back, many times over. After that, those that the process has
+// not taken yet are waited for.
 const settleTime = 100 * time.Millisecond
 
 // Shutdown stops without failing a request. First /readyz says no and every
@@ -117,6 +151,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		// and the process has not taken yet. So no more are made first.
 		if refuseConnections(s.listener) == nil {
 			pause(ctx, settleTime)
+			for ctx.Err() == nil && untaken(s.listener) > 0 {
+				pause(ctx, time.Millisecond)
+			}
+			// The last of them is the server's to answer once it is counted.
+			pause(ctx, settleTime/10)
 		}
 	}
 	return s.http.Shutdown(ctx)

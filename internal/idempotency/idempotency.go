@@ -13,6 +13,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -29,7 +30,8 @@ const Header = "Idempotency-Key"
 // ReplayedHeader is "true" on an answer that was given before.
 const ReplayedHeader = "Idempotency-Replayed"
 
-const maxKey = 255
+// MaxKey is the longest key, in characters.
+const MaxKey = 255
 
 // Config is how long answers and claims are kept.
 type Config struct {
@@ -82,11 +84,12 @@ return redis.call('PEXPIRE', KEYS[1], ARGV[5])
 // Answers of 5xx and 429 are not remembered: such a request may be sent again.
 func (k *Keys) Middleware(scope func(*gin.Context) string) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		key := c.GetHeader(Header)
-		if key == "" || c.Request.Method != http.MethodPost {
+		keys := c.Request.Header.Values(Header)
+		if len(keys) == 0 || c.Request.Method != http.MethodPost {
 			return // the other methods are idempotent by themselves
 		}
-		if err := k.serve(c, scope(c), key); err != nil {
+		// One that is there and empty was meant to be a key.
+		if err := k.serve(c, scope(c), strings.Join(keys, ", ")); err != nil {
 			httpserver.Problem(c, err)
 		}
 	}
@@ -94,7 +97,7 @@ func (k *Keys) Middleware(scope func(*gin.Context) string) gin.HandlerFunc {
 
 func (k *Keys) serve(c *gin.Context, scope, key string) error {
 	if !valid(key) {
-		return fault.Field(fault.InvalidParameter, Header, "%s must have 1 to %d visible ASCII characters.", Header, maxKey)
+		return fault.Field(fault.InvalidParameter, Header, "%s must have 1 to %d visible ASCII characters.", Header, MaxKey)
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, k.maxBody))
 	if err != nil {
@@ -167,7 +170,7 @@ func valid(key string) bool {
 			return false
 		}
 	}
-	return len(key) <= maxKey
+	return key != "" && len(key) <= MaxKey
 }
 
 func fingerprint(r *http.Request, body []byte) string {

@@ -35,10 +35,15 @@ func instance(t *testing.T, effects *atomic.Int64, answer func(c *gin.Context, n
 	return r
 }
 
+// without is no key at all, not even an empty one.
+const without = "without"
+
 func post(h http.Handler, user, key, body string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest("POST", "/things", strings.NewReader(body))
 	r.Header.Set("User", user)
-	r.Header.Set(idempotency.Header, key)
+	if key != without {
+		r.Header.Set(idempotency.Header, key)
+	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return w
@@ -81,7 +86,7 @@ func TestOneEffect(t *testing.T) {
 		t.Errorf("another user's key: %d %s", w.Code, w.Body)
 	}
 	for range 2 {
-		if w := post(a, user, "", `{"x":1}`); w.Code != 201 {
+		if w := post(a, user, without, `{"x":1}`); w.Code != 201 {
 			t.Errorf("without a key: %d", w.Code)
 		}
 	}
@@ -120,7 +125,7 @@ func TestFailuresMayBeSentAgain(t *testing.T) {
 func TestBadKeys(t *testing.T) {
 	var effects atomic.Int64
 	h := instance(t, &effects, func(c *gin.Context, _ int64) { c.Status(http.StatusCreated) })
-	for _, key := range []string{"a b", "ü", "a\x01", strings.Repeat("x", 256)} {
+	for _, key := range []string{"", "a b", "ü", "a\x01", strings.Repeat("x", 256)} {
 		if w := post(h, "u", key, "{}"); w.Code != 400 || !strings.Contains(w.Body.String(), idempotency.Header) {
 			t.Errorf("%q: %d %s", key, w.Code, w.Body)
 		}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"testing"
@@ -307,6 +308,9 @@ func deadLetters(t *testing.T, open Open) {
 	if err != nil || len(list) != 3 {
 		t.Fatalf("%d dead letters, error %v", len(list), err)
 	}
+	if b, err := bus.Backlog(ctx, shop.GroupIngest); err != nil || !math.IsNaN(b.DeadLetters) && b.DeadLetters != 3 {
+		t.Errorf("%v dead letters are counted, error %v", b.DeadLetters, err)
+	}
 	got := list[slices.IndexFunc(list, func(d shop.DeadLetter) bool { return string(d.Message.Value) == string(message(1).Value) })]
 	want := shop.DeadLetter{
 		ID: got.ID, Group: shop.GroupIngest, Reason: "can't be kept", Tries: 5,
@@ -381,6 +385,7 @@ func backlog(t *testing.T, open Open) {
 	ctx := t.Context()
 	bus := open(t, "a")
 	var oldest time.Time
+	var pending float64
 	lag := func(group string) int64 {
 		b, err := bus.Backlog(ctx, group)
 		if err != nil {
@@ -389,7 +394,7 @@ func backlog(t *testing.T, open Open) {
 		if b.Lost != 0 {
 			t.Errorf("%s lost %d", group, b.Lost)
 		}
-		oldest = b.Oldest
+		oldest, pending = b.Oldest, b.Pending
 		return b.Lag
 	}
 	if n := lag(shop.GroupIngest); n != 0 {
@@ -416,6 +421,9 @@ func backlog(t *testing.T, open Open) {
 	<-began
 	if n := lag(shop.GroupIngest); n != 7 {
 		t.Errorf("lag %d of 7 that are being handled", n)
+	}
+	if !math.IsNaN(pending) && (pending < 1 || pending > 7) {
+		t.Errorf("%v of 7 are in hand", pending)
 	}
 	close(hang)
 	box.waitFor(t, 7)

@@ -89,7 +89,7 @@ func (s *Service) clear(ctx context.Context, id string, policy alert.Policy) err
 	if err != nil {
 		return fmt.Errorf("clear alert %s: %w", id, err)
 	}
-	if reason != alert.Ended && !(reason == alert.EndedQuietly && after.Page != "") {
+	if ended := reason == alert.Ended || reason == alert.EndedQuietly; !ended || after.Page == "" {
 		return nil
 	}
 	return s.endPage(ctx, after, policy, reason == alert.Ended)

@@ -151,7 +151,7 @@ func (c *Client) Do(ctx context.Context, call *Call) (*Response, error) {
 	return response, err
 }
 
-var errConnectTimeout = errors.New("timeout") //nolint:gochecknoglobals // compared with errors.Is
+var errConnectTimeout = errors.New("timeout")
 
 func (c *Client) send(ctx context.Context, call *Call, alive func()) (*Response, error) {
 	req, err := call.request(ctx)

@@ -15,7 +15,7 @@ import (
 )
 
 // attached matches the sources of images that come with the e-mail.
-var attached = regexp.MustCompile(`^cid:`) //nolint:gochecknoglobals // compiled once, only read
+var attached = regexp.MustCompile(`^cid:`)
 
 // Account is the account that e-mails are sent by.
 type Account struct {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"pharos/internal/env"
@@ -162,4 +164,28 @@ func follow(action, key string) (json.RawMessage, error) {
 		document.Pair{Key: "event_action", Value: action},
 		document.Pair{Key: "dedup_key", Value: key},
 	))
+}
+
+// Accounts are the names of the accounts that are set up, sorted.
+func (c *Config) Accounts() []string {
+	names := slices.Sorted(maps.Keys(c.RoutingKeys))
+	if _, named := c.RoutingKeys[DefaultAccount]; c.RoutingKey != "" && !named {
+		names = append([]string{DefaultAccount}, names...)
+	}
+	return names
+}
+
+// TestEvents are a page that says that it is a test, and its end.
+func TestEvents(key string) []*document.Object {
+	event := func(action string) *document.Object {
+		return document.NewObject(
+			document.Pair{Key: "event_action", Value: action},
+			document.Pair{Key: "dedup_key", Value: key},
+			document.Pair{Key: "payload", Value: document.NewObject(
+				document.Pair{Key: "summary", Value: "Test page of Pharos: nothing is wrong"},
+				document.Pair{Key: "source", Value: "pharos alerts test"},
+				document.Pair{Key: "severity", Value: string(alert.Info)},
+			)})
+	}
+	return []*document.Object{event("trigger"), event("resolve")}
 }

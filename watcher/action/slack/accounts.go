@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -158,3 +160,17 @@ func (c *Channel) Resolution(a alert.Alert, r alert.Route, links []alert.Link) (
 
 // Acknowledgement is nil: Slack has no incidents to acknowledge.
 func (c *Channel) Acknowledgement(alert.Alert, alert.Route) (json.RawMessage, error) { return nil, nil }
+
+// Accounts are the names of the accounts that are set up, sorted.
+func (c *Config) Accounts() []string {
+	names := slices.Sorted(maps.Keys(c.URLs))
+	if _, named := c.URLs[DefaultAccount]; c.URL != "" && !named {
+		names = append([]string{DefaultAccount}, names...)
+	}
+	return names
+}
+
+// TestMessage is a message that says that it is a test.
+func TestMessage() *document.Object {
+	return document.NewObject(document.Pair{Key: "text", Value: "Test message of Pharos: nothing is wrong"})
+}

@@ -130,7 +130,7 @@ func (m message) render(ctx context.Context, r mustache.Renderer, run watcher.Ru
 		return nil, err
 	}
 	if !out.hasText && out.attachments == nil {
-		return nil, errors.New("Both text and attachments cannot be null.") //nolint:staticcheck // Elastic's words
+		return nil, errors.New("Both text and attachments cannot be null.") //nolint:revive,staticcheck // Elastic's words
 	}
 	return out, nil
 }
