@@ -160,6 +160,8 @@ func addMonths(t time.Time, n int64) time.Time {
 
 // layouts are what strict_date_optional_time takes, without fractions, which Go
 // reads after any seconds.
+//
+//nolint:gochecknoglobals // a table that is only read
 var layouts = []string{
 	"2006", "2006-01", "2006-01-02", "2006-01-02T15", "2006-01-02T15:04", "2006-01-02T15:04:05",
 	"2006-01-02T15Z07:00", "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05Z07:00",

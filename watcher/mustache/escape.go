@@ -9,6 +9,8 @@ import (
 type escape func(string) string
 
 // escapes are those of Elasticsearch's CustomMustacheFactory.
+//
+//nolint:gochecknoglobals // a table that is only read
 var escapes = map[string]escape{
 	jsonType:      escapeJSON,
 	jsonUTF8:      escapeJSON,

@@ -1,15 +1,11 @@
 package schedule
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-
-	"pharos/watcher/document"
 )
 
 // field is a field of a cron expression, in their order.
@@ -27,6 +23,8 @@ const (
 
 // limits are the values that a field may take. Years have no upper one: a range
 // without an end goes to lastYear.
+//
+//nolint:gochecknoglobals // a table that is only read
 var limits = [...]struct {
 	min, max int
 	message  string
@@ -61,14 +59,23 @@ type cron struct {
 	nthWeekday     int  // 2 of 6#2
 }
 
-// errBothDays is about what Quartz leaves open.
-var errBothDays = errors.New("support for specifying both a day-of-week AND a day-of-month parameter is not implemented.") //nolint:staticcheck // Elastic's words
+// complaint is an error in Elastic's words, which have capitals and full stops.
+func complaint(format string, args ...any) error {
+	return fmt.Errorf(format, args...)
+}
 
 func parseCron(expression string) (*cron, error) {
 	c := &cron{expression: strings.ToUpper(expression)}
+	if err := c.parse(); err != nil {
+		return nil, refused(expression, err)
+	}
+	return c, nil
+}
+
+func (c *cron) parse() error {
 	tokens := strings.FieldsFunc(c.expression, func(r rune) bool { return r == ' ' || r == '\t' })
 	if len(tokens) < 6 {
-		return nil, c.illegal(fmt.Errorf("unexpected end of expression at pos [%d].", len(c.expression))) //nolint:staticcheck // Elastic's words
+		return complaint("unexpected end of expression at pos [%d].", len(c.expression))
 	}
 	if len(tokens) == 6 {
 		tokens = append(tokens, "*")
@@ -76,36 +83,33 @@ func parseCron(expression string) (*cron, error) {
 	// What follows a year is not looked at.
 	for f, token := range tokens[:7] {
 		if err := c.parseField(field(f), token); err != nil {
-			return nil, c.illegal(err)
+			return err
 		}
 	}
 	if c.unsetDay == c.unsetWeekday {
-		return nil, c.illegal(errBothDays)
+		// Quartz leaves open what both would mean.
+		return complaint("support for specifying both a day-of-week AND a day-of-month parameter is not implemented.")
 	}
 	for f := range c.sets {
 		slices.Sort(c.sets[f])
 		c.sets[f] = slices.Compact(c.sets[f])
 		free := field(f) == dayOfMonth && (c.unsetDay || c.last) || field(f) == dayOfWeek && c.unsetWeekday
 		if len(c.sets[f]) == 0 && !free {
-			return nil, c.illegal(fmt.Errorf("field %d has no value", f+1))
+			return complaint("field %d has no value", f+1)
 		}
 	}
-	return c, nil
-}
-
-func (c *cron) illegal(err error) error {
-	return fmt.Errorf("invalid cron expression [%s]: illegal cron expression format [%w]", c.expression, err)
+	return nil
 }
 
 func (c *cron) parseField(f field, token string) error {
 	list := strings.Contains(token, ",")
 	switch {
 	case f == dayOfMonth && list && strings.Contains(token, "L"):
-		return errors.New("support for specifying 'L' and 'LW' with other days of the month is not implemented")
+		return complaint("support for specifying 'L' and 'LW' with other days of the month is not implemented")
 	case f == dayOfWeek && list && strings.Contains(token, "L"):
-		return errors.New("support for specifying 'L' with other days of the week is not implemented")
+		return complaint("support for specifying 'L' with other days of the week is not implemented")
 	case f == dayOfWeek && strings.Count(token, "#") > 1:
-		return errors.New(`support for specifying multiple "nth" days is not implemented.`) //nolint:staticcheck // Elastic's words
+		return complaint(`support for specifying multiple "nth" days is not implemented.`)
 	}
 	for value := range strings.SplitSeq(token, ",") {
 		if value == "" {
@@ -134,22 +138,22 @@ func (c *cron) parseValue(f field, v string) error {
 	case isDigit(first):
 		return c.parseNumber(f, v)
 	default:
-		return fmt.Errorf("Unexpected character [%c] at pos [0] ", first) //nolint:staticcheck // Elastic's words
+		return complaint("Unexpected character [%c] at pos [0] ", first)
 	}
 }
 
 func (c *cron) parseUnset(f field, v string) error {
 	switch {
 	case len(v) > 2:
-		return fmt.Errorf("illegal character [%c] after '?' at pos [1]", v[1])
+		return complaint("illegal character [%c] after '?' at pos [1]", v[1])
 	case f == dayOfMonth:
 		c.unsetDay = true
 	case f == dayOfWeek && c.unsetDay:
-		return errors.New("'?' can only be specified for Day-of-Month -OR- Day-of-Week. at pos [1]")
+		return complaint("'?' can only be specified for Day-of-Month -OR- Day-of-Week. at pos [1]")
 	case f == dayOfWeek:
 		c.unsetWeekday = true
 	default:
-		return errors.New("'?' can only be specified for Day-of-Month or Day-of-Week. at pos [1]")
+		return complaint("'?' can only be specified for Day-of-Month or Day-of-Week. at pos [1]")
 	}
 	return nil
 }
@@ -161,15 +165,15 @@ func (c *cron) parseAll(f field, v string) error {
 		return c.add(f, limits[f].min, limits[f].max, 1)
 	}
 	if step == "" {
-		return errors.New("'/' must be followed by an integer. at pos [0]")
+		return complaint("'/' must be followed by an integer. at pos [0]")
 	}
 	n, ok := javaInt(step, 32)
 	if !ok {
-		return fmt.Errorf("java.lang.NumberFormatException: For input string: %q", step)
+		return complaint("For input string: %q", step)
 	}
 	most := [...]int64{second: 59, minute: 59, hour: 23, dayOfMonth: 31, month: 12, dayOfWeek: 7, year: lastYear}[f]
 	if n > most {
-		return fmt.Errorf("increment [%d] > %d at pos [1]", n, most)
+		return complaint("increment [%d] > %d at pos [1]", n, most)
 	}
 	return c.add(f, limits[f].min, limits[f].max, max(int(n), 1))
 }
@@ -179,23 +183,23 @@ func (c *cron) parseLast(f field, v string) error {
 	switch f {
 	case dayOfWeek:
 		if v != "L" {
-			return fmt.Errorf("illegal characters [%s] at pos [0]", v)
+			return complaint("illegal characters [%s] at pos [0]", v)
 		}
 		return c.add(f, 7, 7, 1)
 	case dayOfMonth:
 	default:
-		return fmt.Errorf("'L' option is not valid here. at pos [%d]", 0)
+		return complaint("'L' option is not valid here. at pos [%d]", 0)
 	}
 	c.last = true
 	rest := v[1:]
 	if digits, ok := strings.CutPrefix(rest, "-"); ok {
 		digits, rest = leadingDigits(digits)
 		if digits == "" && rest == "" {
-			return errors.New("an offset must follow 'L-' at pos [2]")
+			return complaint("an offset must follow 'L-' at pos [2]")
 		}
 		n, ok := javaInt("0"+digits, 32)
 		if !ok || n > 30 {
-			return errors.New("offset from last day must be <= 30 at pos [2]")
+			return complaint("offset from last day must be <= 30 at pos [2]")
 		}
 		c.lastOffset = int(n)
 	}
@@ -212,13 +216,13 @@ func (c *cron) parseName(f field, v string) error {
 	case dayOfWeek:
 		names, title = dayNames, "Day-of-Week"
 	default:
-		return fmt.Errorf("illegal characters [%s] at pos [0] '", v[:min(3, len(v))])
+		return complaint("illegal characters [%s] at pos [0] '", v[:min(3, len(v))])
 	}
 	number := func(at int) (int, error) {
 		name := v[at:min(at+3, len(v))]
 		n := slices.Index(names, name) + 1
 		if n == 0 {
-			return 0, fmt.Errorf("invalid %s value [%s] at pos [%d]", title, name, at)
+			return 0, complaint("invalid %s value [%s] at pos [%d]", title, name, at)
 		}
 		return n, nil
 	}
@@ -247,7 +251,7 @@ func (c *cron) parseName(f field, v string) error {
 func (c *cron) parseNth(text string) error {
 	n, ok := javaInt(text, 32)
 	if !ok || n < 1 || n > 5 {
-		return errors.New("a numeric value between 1 and 5 must follow the '#' option at pos [4]")
+		return complaint("a numeric value between 1 and 5 must follow the '#' option at pos [4]")
 	}
 	c.nthWeekday = int(n)
 	return nil
@@ -258,7 +262,7 @@ func (c *cron) parseNumber(f field, v string) error {
 	digits, rest := leadingDigits(v)
 	parsed, ok := javaInt(digits, 32)
 	if !ok {
-		return fmt.Errorf("java.lang.NumberFormatException: For input string: %q", digits)
+		return complaint("For input string: %q", digits)
 	}
 	n := int(parsed)
 	if rest == "" {
@@ -268,22 +272,22 @@ func (c *cron) parseNumber(f field, v string) error {
 	switch rest[0] {
 	case 'L':
 		if f != dayOfWeek {
-			return fmt.Errorf("'L' option is not valid here. at pos [%d]", at)
+			return complaint("'L' option is not valid here. at pos [%d]", at)
 		}
 		c.lastWeekday = true
 		return c.add(f, n, n, 1)
 	case 'W':
 		if f != dayOfMonth {
-			return fmt.Errorf("'W' option is not valid here. at pos [%d]", at)
+			return complaint("'W' option is not valid here. at pos [%d]", at)
 		}
 		if n > 31 {
-			return fmt.Errorf("the 'W' option does not make sense with values larger than 31 (max number of days in a month) at pos [%d]", at)
+			return complaint("the 'W' option does not make sense with values larger than 31 (max number of days in a month) at pos [%d]", at)
 		}
 		c.nearestWeekday = true
 		return c.add(f, n, n, 1)
 	case '#':
 		if f != dayOfWeek {
-			return fmt.Errorf("'#' option is not valid here. at pos [%d]", at)
+			return complaint("'#' option is not valid here. at pos [%d]", at)
 		}
 		if err := c.parseNth(rest[1:]); err != nil {
 			return err
@@ -294,11 +298,11 @@ func (c *cron) parseNumber(f field, v string) error {
 	case '/':
 		step, after := leadingDigits(rest[1:])
 		if step == "" || len(step) == 1 && after != "" {
-			return fmt.Errorf("Unexpected character after '/' at pos [%d]", at+1) //nolint:staticcheck // Elastic's words
+			return complaint("Unexpected character after '/' at pos [%d]", at+1)
 		}
 		by, ok := javaInt(step, 32)
 		if !ok {
-			return fmt.Errorf("java.lang.NumberFormatException: For input string: %q", step)
+			return complaint("For input string: %q", step)
 		}
 		if by == 0 {
 			return c.add(f, n, n, 1)
@@ -313,7 +317,7 @@ func (c *cron) parseRange(f field, from int, v string) error {
 	digits, rest := leadingDigits(v)
 	end, ok := javaInt(digits, 32)
 	if !ok {
-		return fmt.Errorf("java.lang.NumberFormatException: For input string: %q", v)
+		return complaint("For input string: %q", v)
 	}
 	if !strings.HasPrefix(rest, "/") {
 		return c.add(f, from, int(end), 1)
@@ -321,7 +325,7 @@ func (c *cron) parseRange(f field, from int, v string) error {
 	step, _ := leadingDigits(rest[1:])
 	by, ok := javaInt(step, 32)
 	if !ok {
-		return fmt.Errorf("java.lang.NumberFormatException: For input string: %q", rest[1:])
+		return complaint("For input string: %q", rest[1:])
 	}
 	if by == 0 {
 		return c.add(f, from, from, 1)
@@ -335,13 +339,13 @@ func (c *cron) add(f field, from, end, step int) error {
 	l := limits[f]
 	if f == year {
 		if end < from {
-			return errors.New("Start year must be less than stop year") //nolint:staticcheck // Elastic's words
+			return complaint("Start year must be less than stop year")
 		}
 		// A year outside is never reached and needs no place in the set.
 		from += max(0, (l.min-from+step-1)/step) * step
 		end = min(end, l.max)
 	} else if from < l.min || from > l.max || end < 0 || end > l.max {
-		return errors.New(l.message)
+		return complaint("%s", l.message)
 	}
 	size := l.max - l.min + 1
 	if end < from && f != year {
@@ -361,6 +365,7 @@ func (c *cron) add(f field, from, end, step int) error {
 	return nil
 }
 
+//nolint:gochecknoglobals // tables that are only read
 var (
 	monthNames = []string{"JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"}
 	dayNames   = []string{"SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"}
@@ -380,51 +385,4 @@ func leadingDigits(s string) (digits, rest string) {
 func javaInt(s string, bits int) (int64, bool) {
 	n, err := strconv.ParseInt(s, 10, bits)
 	return n, err == nil
-}
-
-// parseCrons reads the cron schedule's value: an expression or a list of them.
-func parseCrons(path string, v any) (*cronnable, error) {
-	one := func(path, text string) (*cron, error) {
-		c, err := parseCron(text)
-		if err != nil {
-			return nil, &document.PathError{Path: path, Reason: "could not parse [cron] schedule", Err: err}
-		}
-		return c, nil
-	}
-	switch v := v.(type) {
-	case string:
-		c, err := one(path, v)
-		if err != nil {
-			return nil, err
-		}
-		return &cronnable{value: c.expression, crons: []*cron{c}}, nil
-	case []any:
-		if len(v) == 0 {
-			return nil, document.Errorf(path, "could not parse [cron] schedule. no cron expression found in cron array")
-		}
-		s := &cronnable{}
-		for i, e := range v {
-			text, ok := e.(string)
-			if !ok {
-				return nil, document.Errorf(document.Index(path, i), "could not parse [cron] schedule. expected a string value in the cron array but found %s", document.Kind(e))
-			}
-			c, err := one(document.Index(path, i), text)
-			if err != nil {
-				return nil, err
-			}
-			s.crons = append(s.crons, c)
-		}
-		slices.SortStableFunc(s.crons, func(a, b *cron) int { return cmp.Compare(a.expression, b.expression) })
-		list := make([]any, len(s.crons))
-		for i, c := range s.crons {
-			list[i] = c.expression
-		}
-		s.value = list
-		if len(list) == 1 {
-			s.value = list[0]
-		}
-		return s, nil
-	default:
-		return nil, document.Errorf(path, "could not parse [cron] schedule. expected either a cron string value or an array of cron string values, but found %s", document.Kind(v))
-	}
 }

@@ -28,7 +28,7 @@ type Schedule interface {
 func Parse(path string, v any) (Schedule, error) {
 	o, ok := v.(*document.Object)
 	if !ok {
-		return nil, document.Errorf(path, "could not parse schedule. expected an object with a schedule type field, but found %s", document.Kind(v))
+		return nil, document.Errorf(path, "could not parse schedule. expected an object with a schedule type field, but found [%s]", document.Token(v))
 	}
 	kind, zone := "", (*time.Location)(nil)
 	for key, value := range o.All() {
@@ -68,6 +68,8 @@ func Parse(path string, v any) (Schedule, error) {
 }
 
 // cronnables are the types of schedule that come down to cron expressions.
+//
+//nolint:gochecknoglobals // a table that is only read
 var cronnables = map[string]func(path string, v any) (*cronnable, error){
 	"cron":    parseCrons,
 	"hourly":  parseHourly,
@@ -137,6 +139,8 @@ func (i *interval) Value() any {
 }
 
 // units are tried in this order by how a text ends.
+//
+//nolint:gochecknoglobals // a table that is only read
 var units = []struct {
 	suffix, name string
 	length       time.Duration
@@ -179,7 +183,7 @@ func parseInterval(path string, v any) (Schedule, error) {
 			return nil, document.Errorf(path, "could not parse schedule: could not parse [interval] schedule. unrecognized interval format [%s]", v)
 		}
 	default:
-		return nil, document.Errorf(path, "could not parse [interval] schedule. expected either a numeric value (seconds) or a string value representing time value (e.g. '5s'), but found %s", document.Kind(v))
+		return nil, document.Errorf(path, "could not parse [interval] schedule. expected either a numeric value (seconds) or a string value representing time value (e.g. '5s'), but found [%s]", document.Token(v))
 	}
 	text := fmt.Sprintf("%d%s", n, unit.suffix)
 	if n < 1 {

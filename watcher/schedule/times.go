@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"pharos/watcher/document"
@@ -26,6 +25,7 @@ func (d dayTimes) value() any {
 // clock is the beginning of a cron expression.
 func (d dayTimes) clock() string { return "0 " + join(d.minute) + " " + join(d.hours) }
 
+//nolint:gochecknoglobals // only read
 var (
 	midnight = dayTimes{name: "midnight", hours: []int{0}, minute: []int{0}}
 	// zeroHour is midnight where no time is written; it shows as hour and minute.
@@ -55,7 +55,7 @@ func parseDaily(path string, v any) (*cronnable, error) {
 	times := []dayTimes{midnight}
 	if value, ok := o.Get("at"); ok {
 		if times, err = parseList(document.Join(path, "at"), value, parseDayTimes); err != nil {
-			return nil, inside(path, "could not parse [daily] schedule. invalid time value for field [at]", err)
+			return nil, inside(path, fmt.Sprintf("could not parse [daily] schedule. invalid time value for field [at] - [%s]", document.Token(value)), err)
 		}
 	}
 	crons := make([]string, len(times))
@@ -119,10 +119,18 @@ func parseYearly(path string, v any) (*cronnable, error) {
 	}, "in", "month", "on", "day", "at", "time")
 }
 
+// period is how Elastic's errors name the times of a type of schedule.
+//
+//nolint:gochecknoglobals // a table that is only read
+var period = map[string]string{"weekly": "weekly", "monthly": "month", "yearly": "year"}
+
 // parsePeriods reads an object or a list of objects; parse gives one object's
 // value, its days as the end of a cron expression, and its times.
 func parsePeriods(path, kind string, v any, parse func(path string, o *document.Object) (any, string, []dayTimes, error), keys ...string) (*cronnable, error) {
 	list, isList := v.([]any)
+	if _, isObject := v.(*document.Object); !isList && !isObject {
+		return nil, document.Errorf(path, "could not parse [%s] schedule. expected either an object or an array of objects representing %s times, but found [%s] instead", kind, period[kind], document.Token(v))
+	}
 	if !isList {
 		list = []any{v}
 	} else if len(list) == 0 {
@@ -141,7 +149,7 @@ func parsePeriods(path, kind string, v any, parse func(path string, o *document.
 		}
 		value, days, times, err := parse(at, o)
 		if err != nil {
-			return nil, inside(at, fmt.Sprintf("could not parse [%s] schedule. invalid %s times", kind, kind), err)
+			return nil, inside(at, fmt.Sprintf("could not parse [%s] schedule. invalid %s times", kind, period[kind]), err)
 		}
 		shown = append(shown, value)
 		for _, t := range times {
@@ -167,7 +175,7 @@ func fromExpressions(path string, value any, expressions ...string) (*cronnable,
 func object(path, kind string, v any, keys ...string) (*document.Object, error) {
 	o, ok := v.(*document.Object)
 	if !ok {
-		return nil, document.Errorf(path, "could not parse [%s] schedule. expected an object, but found %s", kind, document.Kind(v))
+		return nil, document.Errorf(path, "could not parse [%s] schedule. expected an object, but found [%s]", kind, document.Token(v))
 	}
 	for _, key := range o.Keys() {
 		if !slices.Contains(keys, key) {
@@ -252,7 +260,7 @@ func parseDayTimes(path string, v any) (dayTimes, error) {
 		}
 		return d, nil
 	default:
-		return dayTimes{}, document.Errorf(path, "could not parse time. expected string/number value or an object, but found %s", document.Kind(v))
+		return dayTimes{}, document.Errorf(path, "could not parse time. expected string/number value or an object, but found [%s]", document.Token(v))
 	}
 }
 
@@ -304,110 +312,4 @@ func number(v any) (int64, bool) {
 	default:
 		return 0, false
 	}
-}
-
-func parseWeekday(path string, v any) (int, error) {
-	return parseNamed(path, v, "day of week", []string{"sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"})
-}
-
-func parseMonth(path string, v any) (int, error) {
-	if text, ok := v.(string); ok {
-		switch strings.ToLower(text) {
-		case "first":
-			return 1, nil
-		case "last":
-			return 12, nil
-		}
-	}
-	return parseNamed(path, v, "month", []string{
-		"january", "february", "march", "april", "may", "june",
-		"july", "august", "september", "october", "november", "december",
-	})
-}
-
-// parseNamed reads a number from 1, a name, or a name's first three letters.
-func parseNamed(path string, v any, what string, names []string) (int, error) {
-	switch v := v.(type) {
-	case int64, float64:
-		n, _ := number(v)
-		if n < 1 || n > int64(len(names)) {
-			return 0, document.Errorf(path, "unknown %s number [%d]", what, n)
-		}
-		return int(n), nil
-	case string:
-		for i, name := range names {
-			if text := strings.ToLower(v); text == name || text == name[:3] || text == strconv.Itoa(i+1) {
-				return i + 1, nil
-			}
-		}
-		return 0, document.Errorf(path, "unknown %s [%s]", what, v)
-	default:
-		return 0, document.Errorf(path, "invalid %s value. expected a string or a number value, but found %s", what, document.Kind(v))
-	}
-}
-
-// lastOfMonth stands for the last day among days of a month.
-const lastOfMonth = 32
-
-func parseMonthday(path string, v any) (int, error) {
-	if text, ok := v.(string); ok {
-		switch strings.ToLower(text) {
-		case "last_day":
-			return lastOfMonth, nil
-		case "first_day":
-			return 1, nil
-		}
-	}
-	n, ok := number(v)
-	switch {
-	case !ok:
-		return 0, document.Errorf(path, "invalid month day value [%s]", document.String(v))
-	case n < 1 || n > lastOfMonth:
-		return 0, document.Errorf(path, "invalid month day [%d]", n)
-	}
-	return int(n), nil
-}
-
-func monthdays(days []int) string {
-	return strings.ReplaceAll(join(days), strconv.Itoa(lastOfMonth), "L")
-}
-
-func distinct(list []int) []int {
-	list = slices.Sorted(slices.Values(list))
-	return slices.Compact(list)
-}
-
-// short are the names of days or months, in their order.
-func short(list []int, names []string) []any {
-	var out []any
-	for _, n := range distinct(list) {
-		out = append(out, names[n-1])
-	}
-	return out
-}
-
-func numbers(list []int) []any {
-	out := make([]any, len(list))
-	for i, n := range list {
-		out[i] = int64(n)
-	}
-	return out
-}
-
-func values(times []dayTimes) []any {
-	out := make([]any, len(times))
-	for i, t := range times {
-		out[i] = t.value()
-	}
-	return out
-}
-
-func join(list []int) string { return joinAny(numbers(list)) }
-
-func joinAny(list []any) string {
-	texts := make([]string, len(list))
-	for i, v := range list {
-		texts[i] = document.String(v)
-	}
-	return strings.Join(texts, ",")
 }

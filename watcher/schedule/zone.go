@@ -19,7 +19,7 @@ var offsetZone = regexp.MustCompile(`^(?:UTC|GMT|UT)?([+-])(\d{1,2})(?::?(\d{2})
 func parseZone(path string, v any) (*time.Location, error) {
 	text, ok := v.(string)
 	if !ok {
-		return nil, document.Errorf(path, "could not parse schedule. a timezone must be a string, but found %s", document.Kind(v))
+		return nil, document.Errorf(path, "could not parse schedule. a timezone must be a string, but found [%s]", document.Token(v))
 	}
 	upper := strings.ToUpper(text)
 	if upper == "Z" || upper == "UTC" || upper == "GMT" || upper == "UT" {
