@@ -258,8 +258,11 @@ func TestExecutionsAsElastics(t *testing.T) {
 		if status != wantStatus {
 			list = append(list, http.StatusText(status)+" is not "+http.StatusText(wantStatus))
 		}
-		if len(list) > 0 && c.known == "" {
+		switch {
+		case len(list) > 0 && c.known == "":
 			t.Errorf("%s}\n  %s", body, strings.Join(list, "\n  "))
+		case len(list) == 0 && c.known != "":
+			t.Errorf("%s} no longer differs: %s", body, c.known)
 		}
 	}
 }
