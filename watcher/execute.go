@@ -25,6 +25,9 @@ type execution struct {
 // record, and the status as the execution leaves it; the caller keeps both, or
 // neither. Whatever fails is in the record. It ends soon after ctx does.
 func (e *Engine) Execute(ctx context.Context, w *Watch, status Status, trigger Trigger, o Options) (Record, Status) {
+	if trigger.Manual {
+		e.scripts.Forget() // whoever tries a watch by hand expects the script just stored
+	}
 	start := e.now()
 	at := start.UTC().Truncate(time.Millisecond)
 	x := &execution{

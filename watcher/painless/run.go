@@ -46,6 +46,13 @@ func NewRunner(es Elasticsearch, now func() time.Time) *Runner {
 	return &Runner{es: es, now: now, stored: map[string]stored{}}
 }
 
+// Forget makes the next run of every stored script read it anew.
+func (r *Runner) Forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.stored)
+}
+
 // Program is a script together with what it must return. It is safe for
 // concurrent use.
 type Program struct {

@@ -168,6 +168,9 @@ func TestStoredScripts(t *testing.T) {
 	check("7")
 	now = now.Add(time.Minute)
 	check("10")
+	put("return 'third'")
+	r.Forget()
+	check("third")
 	err := r.Compile(t.Context(), painless.NewProgram(&painless.Script{ID: "test-painless-none"}, painless.Object))
 	var e *document.Error
 	if !errors.As(err, &e) || e.Status != 404 || e.Type() != "resource_not_found_exception" || e.Error() != "unable to find script [test-painless-none] in cluster state" {

@@ -62,7 +62,7 @@ func TestRefusesRequests(t *testing.T) {
 		kind, reason       string
 	}{
 		{"PUT", "/_watcher/watch/a%20b", plainWatch, 400, "action_request_validation_exception", "Validation Failed: 1: watch id contains whitespace;"},
-		{"PUT", "/_watcher/watch/w", "", 400, "action_request_validation_exception", "Validation Failed: 1: request body is missing;"},
+		{"PUT", "/_watcher/watch/w", "", 400, "parse_exception", "could not parse watch [w]. null token"},
 		{"PUT", "/_watcher/watch/w?foo=1", plainWatch, 400, "illegal_argument_exception", "request [/_watcher/watch/w] contains unrecognized parameter: [foo]"},
 		{"PUT", "/_watcher/watch/w?if_seq_no=1", plainWatch, 400, "action_request_validation_exception", "Validation Failed: 1: ifSeqNo is set, but primary term is [0];"},
 		{"PUT", "/_watcher/watch/w?active=maybe", plainWatch, 400, "illegal_argument_exception", "Failed to parse value [maybe] as only [true] or [false] are allowed."},

@@ -34,9 +34,6 @@ func (a *api) put(c *gin.Context, _ string) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if len(body) == 0 {
-		return reply{}, invalid("request body is missing")
-	}
 	update := cond.SeqNo != nil || cond.Version != nil
 	status, body, err := a.updated(c, id, body, update)
 	if err != nil {
