@@ -4,6 +4,7 @@
 package slo
 
 import (
+	"math"
 	"time"
 
 	"pharos/watcher/document"
@@ -29,8 +30,9 @@ type Objective struct {
 	Silent bool
 }
 
-// Budget is the share of events that may be bad: 1 − Target.
-func (o Objective) Budget() float64 { return 1 - o.Target }
+// Budget is the share of events that may be bad: 1 − Target, without the noise
+// of subtracting floats.
+func (o Objective) Budget() float64 { return math.Round((1-o.Target)*1e12) / 1e12 }
 
 // Unit names what the objective counts.
 func (o Objective) Unit() string {
