@@ -59,7 +59,6 @@ type guestSubmit struct{ *fakeGuests }
 
 func (g guestSubmit) Submit(_ context.Context, from jobs.Guest, _ string, spec jobs.Spec) (jobs.Job, error) {
 	g.from = from
-	g.fakeGuests.from = from
 	g.job.Owner, g.job.Spec = jobs.GuestOwner(from.Browser), spec
 	return g.job, g.err
 }
