@@ -35,7 +35,7 @@ test-kafka: ## shop events end to end with Kafka as the bus (minutes; not part o
 lint: ## vet, golangci-lint, gofmt and shellcheck
 	@dev/lint
 
-fuzz: ## fuzz what parses a stranger's input, FUZZTIME=30s for each
+fuzz: ## fuzz what parses a stranger's input, FUZZTIME=60s for each
 	@dev/fuzz
 
 bench: ## what the goals name, measured on servers of its own: docs/benchmarks.md

@@ -87,7 +87,7 @@ func viewOf(j jobs.Job) jobJSON {
 	out := jobJSON{
 		ID: j.ID, Task: j.Task, Arguments: jobArguments{j.N}, State: j.State, Progress: j.Progress, Doing: j.Doing, Detail: j.Detail,
 		CreatedAt: j.CreatedAt.UTC(), StartedAt: j.StartedAt.UTC(), FinishedAt: j.FinishedAt.UTC(), ExpiresAt: j.ExpiresAt.UTC(),
-		Digits: j.Result.Digits,
+		Digits: j.Result.Value.Digits,
 	}
 	if j.State == jobs.Done {
 		out.Result = jobPath(j.ID) + "/result"
@@ -107,17 +107,21 @@ func (h *jobHandlers) submit(c *gin.Context) {
 		return
 	}
 	ctx := c.Request.Context()
-	traceparent := ""
-	if tx := apm.TransactionFromContext(ctx); tx != nil {
-		traceparent = apmhttp.FormatTraceparentHeader(tx.TraceContext())
-	}
-	j, err := h.jobs.Submit(ctx, h.user(c), traceparent, spec)
+	j, err := h.jobs.Submit(ctx, h.user(c), traceparent(ctx), spec)
 	if err != nil {
 		h.problem(c, "submit job", err)
 		return
 	}
 	c.Header("Location", jobPath(j.ID))
 	c.JSON(http.StatusAccepted, viewOf(j))
+}
+
+// traceparent is the trace that a job goes on with, "" without one.
+func traceparent(ctx context.Context) string {
+	if tx := apm.TransactionFromContext(ctx); tx != nil {
+		return apmhttp.FormatTraceparentHeader(tx.TraceContext())
+	}
+	return ""
 }
 
 func (h *jobHandlers) get(c *gin.Context) {
@@ -138,16 +142,20 @@ func (h *jobHandlers) cancel(c *gin.Context) {
 	c.Status(http.StatusNoContent)
 }
 
-// problem answers with what the user may know: a fault, or that a store is
-// away.
 func (h *jobHandlers) problem(c *gin.Context, doing string, err error) {
+	httpserver.Problem(c, fmt.Errorf("%s: %w", doing, jobFault(err)))
+}
+
+// jobFault has what the user may know in its chain: a fault, or that a store is
+// away.
+func jobFault(err error) error {
 	var f *fault.Error
-	if !errors.As(err, &f) {
-		f = fault.New(fault.Unavailable, "Jobs can't be reached now.")
-		f.RetryAfter = 5 * time.Second
-		err = fmt.Errorf("%w: %w", err, f)
+	if errors.As(err, &f) {
+		return err
 	}
-	httpserver.Problem(c, fmt.Errorf("%s: %w", doing, err))
+	f = fault.New(fault.Unavailable, "Jobs can't be reached now.")
+	f.RetryAfter = 5 * time.Second
+	return fmt.Errorf("%w: %w", err, f)
 }
 
 const (

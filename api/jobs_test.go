@@ -99,7 +99,7 @@ func TestJobs(t *testing.T) {
 		t.Errorf("the job's trace is %q, the request's %q", f.traceparent, trace)
 	}
 	f.job.State, f.job.Progress, f.job.StartedAt, f.job.FinishedAt, f.job.ExpiresAt = jobs.Done, 1, at, at.Add(time.Second), at.Add(time.Hour)
-	f.job.Result.Digits = 3
+	f.job.Result.Value.Digits = 3
 	want = `{"id":"j1","task":"factorial","arguments":{"n":5},"state":"done","progress":1,"created_at":"2026-07-01T12:00:00Z",` +
 		`"started_at":"2026-07-01T12:00:00Z","finished_at":"2026-07-01T12:00:01Z","expires_at":"2026-07-01T13:00:00Z","digits":3,"result":"/v1/jobs/j1/result"}`
 	if w := ask(r, "GET", "/v1/jobs/j1", ""); w.Code != 200 || w.Body.String() != want {

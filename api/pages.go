@@ -52,6 +52,7 @@ func newPages() (*pages, error) {
 		"ackermann": {"layout", "task", "ackermann"},
 		"docs":      {"layout", "docs"},
 		"problem":   {"layout", "problem"},
+		"job":       {"layout", "job"},
 	} {
 		t := template.New(name).Funcs(template.FuncMap{"asset": p.assetURL, "grouped": grouped, "words": words})
 		for _, part := range parts {

@@ -5,6 +5,7 @@ package api
 
 import (
 	"errors"
+	"net/http"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -72,6 +73,8 @@ type Parts struct {
 	Keys      *idempotency.Keys
 	Jobs      Jobs
 	JobLimits jobs.Limits
+	GuestJobs GuestJobs
+	Guests    jobs.GuestConfig // what GuestJobs takes
 	Functions Functions
 	Events    *Events
 	Recorder  *funcmetrics.Recorder
@@ -124,7 +127,7 @@ func NewServer(cfg *Config, parts Parts, metrics *resilience.Metrics, tel *obs.T
 	if err != nil {
 		return nil, err
 	}
-	handlers, err := newTaskHandlers(cfg.Tasks, parts.Recorder)
+	handlers, err := newTaskHandlers(cfg.Tasks, parts.Guests, parts.Recorder)
 	if err != nil {
 		return nil, err
 	}
@@ -153,6 +156,7 @@ func (s *Server) Router(draining func() bool) *gin.Engine {
 	public := httpserver.WithHead{RouterGroup: &r.RouterGroup}
 	s.tasks.register(public)
 	s.docs.register(public)
+	(&jobPages{jobs: s.Jobs, guests: s.GuestJobs, tokens: s.tokens, tasks: s.tasks, now: s.now, crossOrigin: http.NewCrossOriginProtection()}).register(public)
 
 	v1 := public.Group("/v1", takesJSON)
 	v1.POST("/users", s.signUp)

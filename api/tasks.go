@@ -15,6 +15,7 @@ import (
 	"pharos/funcmetrics"
 	"pharos/internal/fault"
 	"pharos/internal/httpserver"
+	"pharos/jobs"
 	"pharos/tasks"
 )
 
@@ -55,14 +56,16 @@ func (t task) url(args []uint64) string {
 // taskHandlers answer the main page and the tasks: with a page to a browser,
 // with JSON to a program.
 type taskHandlers struct {
-	limits tasks.Limits
-	pages  *pages
-	tasks  []task
+	limits  tasks.Limits
+	offered jobs.GuestConfig // what a page offers to compute as a job
+	pages   *pages
+	tasks   []task
 }
 
-// newTaskHandlers returns the handlers of tasks within the given limits. Its
-// error names the limit that makes no sense.
-func newTaskHandlers(limits tasks.Limits, rec *funcmetrics.Recorder) (*taskHandlers, error) {
+// newTaskHandlers returns the handlers of tasks within the given limits, whose
+// pages offer jobs for what is beyond them. Its error names the limit that
+// makes no sense.
+func newTaskHandlers(limits tasks.Limits, offered jobs.GuestConfig, rec *funcmetrics.Recorder) (*taskHandlers, error) {
 	calculator, err := tasks.New(limits)
 	if err != nil {
 		return nil, err
@@ -103,7 +106,7 @@ func newTaskHandlers(limits tasks.Limits, rec *funcmetrics.Recorder) (*taskHandl
 	for i := range all {
 		all[i].compute = funcmetrics.Wrap(rec, "tasks."+all[i].name, all[i].compute)
 	}
-	return &taskHandlers{limits: limits, pages: pages, tasks: all}, nil
+	return &taskHandlers{limits: limits, offered: offered, pages: pages, tasks: all}, nil
 }
 
 // register adds the main page, the tasks and the pages' assets to r.
@@ -184,6 +187,12 @@ func (h *taskHandlers) refuse(c *gin.Context, t task, page bool, err error) {
 		return
 	}
 	f := fault.From(err)
+	h.sayFault(c, f, err)
+	h.pages.render(c, f.Status(), t.name, h.errorView(c, t, f))
+}
+
+// sayFault says f by headers, and err to the log and the trace.
+func (h *taskHandlers) sayFault(c *gin.Context, f *fault.Error, err error) {
 	httpserver.LogFault(c, err)
 	httpserver.SetProblemHeaders(c, f)
 	if f.Status() >= http.StatusInternalServerError {
@@ -191,7 +200,6 @@ func (h *taskHandlers) refuse(c *gin.Context, t task, page bool, err error) {
 			e.Send()
 		}
 	}
-	h.pages.render(c, f.Status(), t.name, h.errorView(c, t, f))
 }
 
 // index answers the main page. Only a client that asks for JSON gets JSON.

@@ -16,6 +16,7 @@ import (
 	"pharos/internal/env"
 	"pharos/internal/fault"
 	"pharos/internal/httpserver"
+	"pharos/jobs"
 	"pharos/tasks"
 )
 
@@ -30,7 +31,11 @@ func defaultTaskHandlers(t *testing.T) *taskHandlers {
 	if err := env.ParseMap(&limits, nil); err != nil {
 		t.Fatal(err)
 	}
-	h, err := newTaskHandlers(limits, nil)
+	var offered jobs.GuestConfig
+	if err := env.ParseMap(&offered, nil); err != nil {
+		t.Fatal(err)
+	}
+	h, err := newTaskHandlers(limits, offered, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,8 +113,8 @@ func TestTasksAnswerBrowsers(t *testing.T) {
 		"/tasks/fibonacci?n=0":      {">0</pre>", "1 digit<", "?n=1"},
 		"/tasks/factorial?n=100000": {"456,574 digits", "?n=99999", `tabindex="0"`},
 		"/tasks/ackermann?m=4&n=2":  {"19,729 digits", "?m=4&amp;n=1", `value="4"`, `value="2"`},
-		"/tasks/fibonacci":          {"<form", `name="n" value=""`, "A whole number from 0 to 1,000,000."},
-		"/tasks/factorial":          {"<form", `name="n" value=""`, "A whole number from 0 to 100,000."},
+		"/tasks/fibonacci":          {"<form", `name="n" value=""`, "A whole number from 0 to 1,000,000; as a job, up to 10,000,000."},
+		"/tasks/factorial":          {"<form", `name="n" value=""`, "A whole number from 0 to 100,000; as a job, up to 1,000,000."},
 		"/tasks/ackermann":          {"<form", `name="m" value=""`, `name="n" value=""`, "<table>"},
 	} {
 		resp, body := getAs(t, h, target, browser)
@@ -301,7 +306,7 @@ func TestHead(t *testing.T) {
 }
 
 func TestNewTaskHandlersNamesTheSetting(t *testing.T) {
-	if _, err := newTaskHandlers(tasks.Limits{}, nil); err == nil || !strings.Contains(err.Error(), "TASKS_CONCURRENCY") {
+	if _, err := newTaskHandlers(tasks.Limits{}, jobs.GuestConfig{}, nil); err == nil || !strings.Contains(err.Error(), "TASKS_CONCURRENCY") {
 		t.Errorf("got %v", err)
 	}
 }

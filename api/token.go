@@ -83,13 +83,7 @@ type principal struct {
 // fault.InvalidToken.
 func (k *TokenKeys) verify(token string) (principal, error) {
 	var claims jwt.RegisteredClaims
-	_, err := jwt.ParseWithClaims(token, &claims, func(t *jwt.Token) (any, error) {
-		id, _ := t.Header["kid"].(string)
-		if key, ok := k.keys[id]; ok {
-			return key, nil
-		}
-		return nil, errors.New("unknown key id")
-	}, jwt.WithValidMethods([]string{"HS256"}), jwt.WithIssuer(tokenIssuer), jwt.WithAudience(tokenAudience),
+	_, err := jwt.ParseWithClaims(token, &claims, k.keyOf, jwt.WithValidMethods([]string{"HS256"}), jwt.WithIssuer(tokenIssuer), jwt.WithAudience(tokenAudience),
 		jwt.WithExpirationRequired(), jwt.WithTimeFunc(k.now))
 	switch {
 	case errors.Is(err, jwt.ErrTokenExpired) && !errors.Is(err, jwt.ErrTokenSignatureInvalid):
@@ -100,4 +94,12 @@ func (k *TokenKeys) verify(token string) (principal, error) {
 		return principal{}, fault.New(fault.InvalidToken, "The token names no user. Sign in to get one.")
 	}
 	return principal{userID: claims.Subject, sessionID: claims.ID}, nil
+}
+
+func (k *TokenKeys) keyOf(t *jwt.Token) (any, error) {
+	id, _ := t.Header["kid"].(string)
+	if key, ok := k.keys[id]; ok {
+		return key, nil
+	}
+	return nil, errors.New("unknown key id")
 }

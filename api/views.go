@@ -24,6 +24,8 @@ type taskView struct {
 	Fields                     []fieldView
 	Limits                     tasks.Limits
 	Largest                    uint64 // n, for a task of one parameter
+	LargestJob                 uint64 // n of a job, 0 where there are none
+	Offer                      *againView
 	Example                    linkView
 	Command                    commandView
 	Trouble                    *troubleView
@@ -82,6 +84,9 @@ func (h *taskHandlers) taskView(c *gin.Context, t task, args []uint64) taskView 
 	}
 	if len(t.params) == 1 {
 		view.Largest = t.largest(args)
+		if most := h.offered.MaxN(t.name); most > view.Largest {
+			view.LargestJob = most
+		}
 	}
 	for i, name := range t.params {
 		view.Fields = append(view.Fields, fieldView{
@@ -105,6 +110,9 @@ func sent(c *gin.Context, name string) string {
 func (h *taskHandlers) errorView(c *gin.Context, t task, f *fault.Error) taskView {
 	view := h.taskView(c, t, t.example)
 	view.Title = "Error: " + view.Title
+	if n, err := tasks.ParseNumber("n", sent(c, "n")); f.Code == fault.LimitExceeded && err == nil && n > view.Largest && n <= view.LargestJob {
+		view.Offer = &againView{t.path(), sent(c, "n")}
+	}
 	beside := false
 	for i := range view.Fields {
 		field := &view.Fields[i]
@@ -150,14 +158,18 @@ func newNumberView(id, label, digits string) numberView {
 	return numberView{id, label, digits, uint64(len(digits)), len(digits) > scrollDigits}
 }
 
+// scheme is what the client reached Pharos by.
+func scheme(c *gin.Context) string {
+	if c.Request.TLS != nil || c.GetHeader("X-Forwarded-Proto") == "https" {
+		return "https"
+	}
+	return "http"
+}
+
 // origin is the scheme and host that the client reached Pharos by, for the
 // commands that a page shows. A host of odd characters is not put into a
 // command that someone will paste into a shell.
 func origin(c *gin.Context) string {
-	scheme := "http"
-	if c.Request.TLS != nil || c.GetHeader("X-Forwarded-Proto") == "https" {
-		scheme = "https"
-	}
 	host := c.Request.Host
 	odd := func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(".-:[]", r)
@@ -165,5 +177,5 @@ func origin(c *gin.Context) string {
 	if host == "" || strings.ContainsFunc(host, odd) {
 		host = "localhost"
 	}
-	return scheme + "://" + host
+	return scheme(c) + "://" + host
 }

@@ -31,7 +31,9 @@ func (s State) Ended() bool { return s == Done || s == Failed || s == Cancelled 
 // Job is one long task of a user.
 type Job struct {
 	ID    string // UUID version 7
-	Owner string // the user who made it
+	Owner string // the user who made it, or GuestOwner
+	// Guest is set for a job of nobody signed in: it waits for those of users.
+	Guest bool
 	Spec
 	State State
 	// Progress is the share of the work that is done, from 0 to 1, and Doing
@@ -56,9 +58,18 @@ type Job struct {
 
 // Result describes the result of a job.
 type Result struct {
-	Digits int   // of the task's number
-	Bytes  int64 // as it is kept: compressed by gzip
-	Chunks int
+	Value, Sum Excerpt // Sum is empty for a task without one
+	Bytes      int64   // as it is kept: compressed by gzip
+	Chunks     int
+}
+
+// Excerpt is what there is to show of a number that is too long to show.
+type Excerpt struct {
+	Digits int `bson:"digits"`
+	// First and Last are the number's first and last 50 digits; both are the
+	// whole of it where it has no more.
+	First string `bson:"first"`
+	Last  string `bson:"last"`
 }
 
 // Key is the same for jobs of which a user has only one at a time.

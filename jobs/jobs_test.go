@@ -90,7 +90,7 @@ func TestDone(t *testing.T) {
 	if text, err := io.ReadAll(zip); err != nil || string(text) != `{"task":"fibonacci","n":10,"value":"55","sum":"143"}`+"\n" {
 		t.Errorf("result %s, %v", text, err)
 	}
-	if got := b.see(t, j); got.State != jobs.Done || got.Result.Digits != 2 || len(b.ended) != 1 {
+	if got := b.see(t, j); got.State != jobs.Done || got.Result.Value != (jobs.Excerpt{Digits: 2, First: "55", Last: "55"}) || got.Result.Sum.Last != "143" || len(b.ended) != 1 {
 		t.Errorf("done: %+v", got)
 	}
 	// The queue may hand a job on twice.

@@ -93,6 +93,17 @@ func (m *memory) Count(_ context.Context, owner string) (running, all int, err e
 	return running, all, m.away
 }
 
+func (m *memory) CountGuests(context.Context) (n int, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, j := range m.all {
+		if j.Guest {
+			n++
+		}
+	}
+	return n, m.away
+}
+
 func (m *memory) Start(_ context.Context, id string, now time.Time) (jobs.Job, error) {
 	return m.change(id, active, func(j *jobs.Job) {
 		j.State, j.StartedAt = jobs.Running, now

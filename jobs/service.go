@@ -25,6 +25,8 @@ type Store interface {
 	// Count returns how many jobs a user has that have not ended, and how many
 	// altogether.
 	Count(ctx context.Context, owner string) (active, all int, err error)
+	// CountGuests returns how many jobs of guests are kept.
+	CountGuests(ctx context.Context) (int, error)
 	// Start makes a job that has not ended a running one, as one more attempt,
 	// and returns it; ErrEnded otherwise.
 	Start(ctx context.Context, id string, now time.Time) (Job, error)
@@ -118,11 +120,16 @@ const insertTries = 3
 // same task and arguments. When the queue is away the job waits in the store:
 // a [Sweeper] hands it on later.
 func (s *Service) Submit(ctx context.Context, owner, traceparent string, spec Spec) (Job, error) {
+	return s.submit(ctx, Job{Owner: owner, Spec: spec, TraceParent: traceparent}, func(ctx context.Context) error { return s.allow(ctx, owner) })
+}
+
+// submit makes the job if allow lets it.
+func (s *Service) submit(ctx context.Context, j Job, allow func(context.Context) error) (Job, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Job{}, fmt.Errorf("make job id: %w", err)
 	}
-	j := Job{ID: id.String(), Owner: owner, Spec: spec, State: Queued, CreatedAt: s.Now(), TraceParent: traceparent}
+	j.ID, j.State, j.CreatedAt = id.String(), Queued, s.Now()
 	for range insertTries {
 		existing, err := s.Store.ByKey(ctx, j.Key())
 		if err == nil && !existing.Expired(s.Now()) {
@@ -131,7 +138,7 @@ func (s *Service) Submit(ctx context.Context, owner, traceparent string, spec Sp
 		if err != nil && !errors.Is(err, ErrNone) {
 			return Job{}, err
 		}
-		if err := s.allow(ctx, owner); err != nil {
+		if err := allow(ctx); err != nil {
 			return Job{}, err
 		}
 		err = s.Store.Insert(ctx, j)

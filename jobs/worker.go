@@ -158,17 +158,17 @@ func (w *Worker) write(ctx context.Context, j Job, n Numbers, state *progress) (
 	if err != nil {
 		return Result{}, err
 	}
-	digits := n.Value.Digits()
-	total := digits
+	total := n.Value.Digits()
 	if n.Sum != nil {
 		total += n.Sum.Digits()
 	}
 	counted := &counter{to: zip, did: func(written int) {
 		state.set(computingShare+(1-computingShare)*min(1, float64(written)/float64(total)), "writing")
 	}}
+	var result Result
 	_, err = fmt.Fprintf(counted, `{"task":%q,"n":%d,"value":"`, j.Task, j.N)
 	for _, write := range []func() error{
-		func() error { _, err := n.Value.WriteTo(counted); return err },
+		func() error { return writeNumber(counted, n.Value, &result.Value) },
 		func() error {
 			if n.Sum == nil {
 				return nil
@@ -176,8 +176,7 @@ func (w *Worker) write(ctx context.Context, j Job, n Numbers, state *progress) (
 			if _, err := io.WriteString(counted, `","sum":"`); err != nil {
 				return err
 			}
-			_, err := n.Sum.WriteTo(counted)
-			return err
+			return writeNumber(counted, *n.Sum, &result.Sum)
 		},
 		func() error { _, err := io.WriteString(counted, "\"}\n"); return err },
 		zip.Close,
@@ -188,8 +187,34 @@ func (w *Worker) write(ctx context.Context, j Job, n Numbers, state *progress) (
 		}
 		err = write()
 	}
-	size, chunks := out.Written()
-	return Result{digits, size, chunks}, err
+	result.Bytes, result.Chunks = out.Written()
+	return result, err
+}
+
+// writeNumber writes the number and notes its excerpt.
+func writeNumber(to io.Writer, n bigdec.Number, e *Excerpt) error {
+	ends := &ends{to: to}
+	_, err := n.WriteTo(ends)
+	*e = Excerpt{n.Digits(), string(ends.first), string(ends.last)}
+	return err
+}
+
+const excerptDigits = 50
+
+// ends keeps the first and the last of what is written.
+type ends struct {
+	to          io.Writer
+	first, last []byte
+}
+
+// Write implements io.Writer.
+func (e *ends) Write(b []byte) (int, error) {
+	n, err := e.to.Write(b)
+	b = b[:n]
+	e.first = append(e.first, b[:min(n, excerptDigits-len(e.first))]...)
+	e.last = append(e.last, b[max(0, n-excerptDigits):]...)
+	e.last = append(e.last[:0], e.last[max(0, len(e.last)-excerptDigits):]...)
+	return n, err
 }
 
 // progress is shared by who works and who keeps the progress.

@@ -37,6 +37,7 @@ type config struct {
 	SignIns     attempts.Config
 	Idempotency idempotency.Config
 	Jobs        jobs.Config
+	Guests      jobs.GuestConfig
 	JobStore    mongostore.Config
 	Record      funcmetrics.Config
 	List        redisqueue.Config
@@ -48,7 +49,7 @@ type config struct {
 
 // Validate implements env.Validator.
 func (c *config) Validate() error {
-	for _, v := range []interface{ Validate() error }{&c.API, c.SignIns, c.Jobs, c.Record} {
+	for _, v := range []interface{ Validate() error }{&c.API, c.SignIns, c.Jobs, c.Guests, c.Record} {
 		if err := v.Validate(); err != nil {
 			return err
 		}
@@ -113,6 +114,10 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 		SignIns: signIns,
 		Keys:    idempotency.New(rdb, cfg.Idempotency, api.MaxAnyBody),
 		Jobs:    work, JobLimits: cfg.Jobs.Limits,
+		GuestJobs: &jobs.Guests{
+			Service: work, Config: cfg.Guests, PerHour: ratelimit.NewQuota(rdb, "guest-jobs", cfg.Guests.PerHour, time.Hour),
+		},
+		Guests:    cfg.Guests,
 		Functions: funcmetrics.Reader{Live: live, History: saved},
 		Events: api.NewEvents(api.EventsOptions{
 			Bus: bus, Dedupe: redisbus.NewDedupe(rdb, cfg.Dedupe), Limits: cfg.Shop, Metrics: shop.NewPublisherMetrics(p.Metrics), Now: time.Now,

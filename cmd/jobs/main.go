@@ -128,12 +128,16 @@ func endedJobs(p *process.Process) func(context.Context, jobs.Job) {
 		if j.State != jobs.Done {
 			outcome = "failure"
 		}
+		user := zap.Skip()
+		if !j.Guest {
+			user = zap.String("user.id", j.Owner)
+		}
 		p.Log.Info("job ended", append(apmzap.TraceContext(ctx),
 			zap.String("event.kind", "event"),
 			zap.String("event.action", "job-ended"),
 			zap.String("event.outcome", outcome),
 			zap.Int64("event.duration", took.Nanoseconds()),
-			zap.String("user.id", j.Owner),
+			user,
 			zap.String("labels.job_id", j.ID),
 			zap.String("labels.task", j.Task),
 		)...)

@@ -112,5 +112,7 @@ func (s *Store) EnsureIndexes(ctx context.Context) error {
 	return nil
 }
 
-// Drop removes the store's database; for tests.
-func (s *Store) Drop(ctx context.Context) error { return s.users.Database().Drop(ctx) }
+// Drop removes the store's collections; for tests.
+func (s *Store) Drop(ctx context.Context) error {
+	return errors.Join(s.users.Drop(ctx), s.sessions.Drop(ctx), s.posts.Drop(ctx), s.follows.Drop(ctx))
+}

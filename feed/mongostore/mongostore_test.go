@@ -15,7 +15,14 @@ import (
 )
 
 // open returns a store in a database of its own.
-func open(t *testing.T) *mongostore.Store {
+func open(t testing.TB) *mongostore.Store {
+	s, _ := openAt(t)
+	return s
+}
+
+// openAt returns its settings, too.
+func openAt(t testing.TB) (*mongostore.Store, mongostore.Config) {
+	t.Helper()
 	cfg := teststack.Config[mongostore.SetupConfig](t)
 	cfg.URI = strings.Replace(cfg.URI, "/pharos?", "/test_"+storetest.ID(t)+"?", 1)
 	if err := mongostore.Setup(t.Context(), cfg); err != nil {
@@ -38,7 +45,7 @@ func open(t *testing.T) *mongostore.Store {
 			t.Fatal(err)
 		}
 	}
-	return s
+	return s, cfg.Config
 }
 
 func TestStore(t *testing.T) { storetest.Store(t, open(t)) }

@@ -88,6 +88,7 @@ var plumbing = map[string][]string{
 	"internal/attempts":    {},
 	"internal/env":         {},
 	"internal/fault":       {},
+	"internal/faultproxy":  {},
 	"internal/lifecycle":   {},
 	"internal/obs":         {},
 	"internal/httpserver":  {"internal/fault", "internal/obs"},
@@ -108,6 +109,7 @@ var drivers = map[string][]string{
 	"github.com/go-sql-driver/mysql":      {"feed/sqlstore", "funcmetrics/sqlstore", "internal/mysqlconn"},
 	"database/sql":                        {"feed/sqlstore", "funcmetrics/sqlstore", "internal/mysqlconn"},
 	"github.com/pressly/goose":            {"internal/mysqlconn"},
+	"github.com/Shopify/toxiproxy":        {"internal/faultproxy"},
 	"github.com/elastic/go-elasticsearch": {"elastic"},
 	"github.com/elastic/go-docappender":   {"intake"},
 	"github.com/elastic/apm-data":         {"intake"},
@@ -128,7 +130,7 @@ var drivers = map[string][]string{
 	"github.com/failsafe-go/failsafe-go":  {"internal/resilience"},
 	"golang.org/x/crypto/argon2":          {"feed"},
 	"github.com/prometheus/client_golang": {"cmd/feed", "cmd/jobs", "feed/mongostore", "feed/sqlstore", "funcmetrics", "funcmetrics/sqlstore", "intake", "internal/httpserver", "internal/mongoconn", "internal/mysqlconn", "internal/obs", "internal/redisconn", "internal/resilience", "jobs/mongostore", "shop", "shop/busconn", "shop/mongostore"},
-	"testing":                             {"feed/storetest", "internal/teststack", "shop/bustest", "watcher/receivertest"},
+	"testing":                             {"feed/storetest", "internal/faultproxy", "internal/teststack", "shop/bustest", "watcher/receivertest"},
 }
 
 func TestImports(t *testing.T) {

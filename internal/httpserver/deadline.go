@@ -13,6 +13,10 @@ import (
 // still wait, so that nobody works for an answer that nobody reads.
 const timeoutHeader = "X-Timeout-Ms"
 
+// timeToAnswer is what a called service keeps of its caller's time for the
+// answer itself.
+const timeToAnswer = 100 * time.Millisecond
+
 // SetTimeout writes what is left of the time of the request's context.
 func SetTimeout(r *http.Request) {
 	if deadline, ok := r.Context().Deadline(); ok {
@@ -27,12 +31,15 @@ func Deadline(longest time.Duration) gin.HandlerFunc {
 }
 
 // CallerDeadline is Deadline for a service that only other services call: it
-// also ends when the caller stops waiting, if that said so by SetTimeout.
+// also ends a little before the caller stops waiting, if that said so by
+// SetTimeout, so that the caller still gets what is answered without the part
+// that was too slow.
 func CallerDeadline(longest time.Duration) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		d := longest
 		if ms, err := strconv.ParseInt(c.GetHeader(timeoutHeader), 10, 32); err == nil && ms > 0 {
-			d = min(d, time.Duration(ms)*time.Millisecond)
+			waits := time.Duration(ms) * time.Millisecond
+			d = min(d, waits-min(waits/10, timeToAnswer))
 		}
 		withTimeout(c, d)
 	}

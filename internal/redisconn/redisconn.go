@@ -40,7 +40,10 @@ func Open(cfg Config) (*redis.Client, error) {
 		DialTimeout: cfg.Timeout, ReadTimeout: cfg.Timeout, WriteTimeout: cfg.Timeout,
 		PoolSize: cfg.PoolSize, PoolTimeout: cfg.Timeout,
 		ContextTimeoutEnabled: true,
-		MaxRetries:            -1, // who calls has a fallback, or a loop of its own
+		// Who calls has a fallback, or a loop of its own: by default go-redis
+		// would try a refused connection five times within half a second.
+		MaxRetries:    -1,
+		DialerRetries: 1,
 		// Redis 7.0 knows neither command, and answers them with errors.
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},

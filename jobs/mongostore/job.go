@@ -16,33 +16,35 @@ import (
 // document is a job as it is kept. Its key is unset when the job has failed or
 // was cancelled, so that the user may make it again.
 type document struct {
-	ID          string     `bson:"_id"`
-	Key         string     `bson:"key,omitempty"`
-	Owner       string     `bson:"owner"`
-	Task        string     `bson:"task"`
-	N           int64      `bson:"n"`
-	State       jobs.State `bson:"state"`
-	Progress    float64    `bson:"progress"`
-	Doing       string     `bson:"doing"`
-	Detail      string     `bson:"detail,omitempty"`
-	CreatedAt   time.Time  `bson:"created_at"`
-	StartedAt   time.Time  `bson:"started_at,omitempty"`
-	FinishedAt  time.Time  `bson:"finished_at,omitempty"`
-	ExpiresAt   time.Time  `bson:"expires_at,omitempty"`
-	TouchedAt   time.Time  `bson:"touched_at"`
-	Attempt     int        `bson:"attempt"`
-	Digits      int        `bson:"digits"`
-	Bytes       int64      `bson:"bytes"`
-	Chunks      int        `bson:"chunks"`
-	TraceParent string     `bson:"traceparent,omitempty"`
+	ID          string       `bson:"_id"`
+	Key         string       `bson:"key,omitempty"`
+	Owner       string       `bson:"owner"`
+	Guest       bool         `bson:"guest,omitempty"`
+	Task        string       `bson:"task"`
+	N           int64        `bson:"n"`
+	State       jobs.State   `bson:"state"`
+	Progress    float64      `bson:"progress"`
+	Doing       string       `bson:"doing"`
+	Detail      string       `bson:"detail,omitempty"`
+	CreatedAt   time.Time    `bson:"created_at"`
+	StartedAt   time.Time    `bson:"started_at,omitempty"`
+	FinishedAt  time.Time    `bson:"finished_at,omitempty"`
+	ExpiresAt   time.Time    `bson:"expires_at,omitempty"`
+	TouchedAt   time.Time    `bson:"touched_at"`
+	Attempt     int          `bson:"attempt"`
+	Value       jobs.Excerpt `bson:"value,omitempty"`
+	Sum         jobs.Excerpt `bson:"sum,omitempty"`
+	Bytes       int64        `bson:"bytes"`
+	Chunks      int          `bson:"chunks"`
+	TraceParent string       `bson:"traceparent,omitempty"`
 }
 
 func (d document) job() jobs.Job {
 	return jobs.Job{
-		ID: d.ID, Owner: d.Owner, Spec: jobs.Spec{Task: d.Task, N: uint64(d.N)}, State: d.State,
+		ID: d.ID, Owner: d.Owner, Guest: d.Guest, Spec: jobs.Spec{Task: d.Task, N: uint64(d.N)}, State: d.State,
 		Progress: d.Progress, Doing: d.Doing, Detail: d.Detail,
 		CreatedAt: d.CreatedAt, StartedAt: d.StartedAt, FinishedAt: d.FinishedAt, ExpiresAt: d.ExpiresAt,
-		Attempt: d.Attempt, Result: jobs.Result{Digits: d.Digits, Bytes: d.Bytes, Chunks: d.Chunks}, TraceParent: d.TraceParent,
+		Attempt: d.Attempt, Result: jobs.Result{Value: d.Value, Sum: d.Sum, Bytes: d.Bytes, Chunks: d.Chunks}, TraceParent: d.TraceParent,
 	}
 }
 
@@ -51,7 +53,7 @@ func active() bson.M { return bson.M{"$in": bson.A{jobs.Queued, jobs.Running}} }
 // Insert implements jobs.Store.
 func (s *Store) Insert(ctx context.Context, j jobs.Job) error {
 	d := document{
-		ID: j.ID, Key: j.Key(), Owner: j.Owner, Task: j.Task, N: int64(j.N), State: j.State,
+		ID: j.ID, Key: j.Key(), Owner: j.Owner, Guest: j.Guest, Task: j.Task, N: int64(j.N), State: j.State,
 		CreatedAt: j.CreatedAt, TouchedAt: j.CreatedAt, TraceParent: j.TraceParent,
 	}
 	// What has expired may still be there for a minute.
@@ -103,6 +105,15 @@ func (s *Store) Count(ctx context.Context, owner string) (running, all int, err 
 	return int(m), int(n), nil
 }
 
+// CountGuests implements jobs.Store.
+func (s *Store) CountGuests(ctx context.Context) (int, error) {
+	n, err := s.jobs.CountDocuments(ctx, bson.M{"guest": true})
+	if err != nil {
+		return 0, fmt.Errorf("count jobs of guests: %w", err)
+	}
+	return int(n), nil
+}
+
 // Start implements jobs.Store.
 func (s *Store) Start(ctx context.Context, id string, now time.Time) (jobs.Job, error) {
 	var d document
@@ -129,7 +140,7 @@ func (s *Store) Touch(ctx context.Context, id string, attempt int, progress floa
 func (s *Store) Finish(ctx context.Context, j jobs.Job) error {
 	set := bson.M{
 		"state": j.State, "detail": j.Detail, "doing": "", "finished_at": j.FinishedAt, "expires_at": j.ExpiresAt,
-		"digits": j.Result.Digits, "bytes": j.Result.Bytes, "chunks": j.Result.Chunks,
+		"value": j.Result.Value, "sum": j.Result.Sum, "bytes": j.Result.Bytes, "chunks": j.Result.Chunks,
 	}
 	change := bson.M{"$set": set}
 	if j.State == jobs.Done {

@@ -72,6 +72,7 @@ func (s *Store) EnsureIndexes(ctx context.Context) error {
 		{s.jobs, mongo.IndexModel{Keys: bson.D{{Key: "key", Value: 1}}, Options: options.Index().SetUnique(true).SetSparse(true)}},
 		{s.jobs, mongo.IndexModel{Keys: bson.D{{Key: "owner", Value: 1}, {Key: "state", Value: 1}}}},
 		{s.jobs, mongo.IndexModel{Keys: bson.D{{Key: "state", Value: 1}, {Key: "touched_at", Value: 1}}}},
+		{s.jobs, mongo.IndexModel{Keys: bson.D{{Key: "guest", Value: 1}}, Options: options.Index().SetSparse(true)}},
 		{s.jobs, expire()},
 		{s.results, expire()},
 	} {

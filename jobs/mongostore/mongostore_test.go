@@ -100,7 +100,7 @@ func TestLife(t *testing.T) {
 		t.Errorf("started again: %+v, %v", second, err)
 	}
 	end := func(j jobs.Job, state jobs.State) error {
-		j.State, j.FinishedAt, j.ExpiresAt, j.Result = state, at, at.Add(time.Hour), jobs.Result{Digits: 2, Bytes: 30, Chunks: 1}
+		j.State, j.FinishedAt, j.ExpiresAt, j.Result = state, at, at.Add(time.Hour), jobs.Result{Value: jobs.Excerpt{Digits: 2, First: "55", Last: "55"}, Bytes: 30, Chunks: 1}
 		return s.Finish(t.Context(), j)
 	}
 	if err := errors.Join(s.Touch(t.Context(), j.ID, 1, 0.9, "", at)); !errors.Is(err, jobs.ErrEnded) {
@@ -113,7 +113,7 @@ func TestLife(t *testing.T) {
 		t.Error(err)
 	}
 	got := get(t, s, j.ID)
-	if got.State != jobs.Done || got.Progress != 1 || got.Result != (jobs.Result{Digits: 2, Bytes: 30, Chunks: 1}) || !got.ExpiresAt.Equal(at.Add(time.Hour)) {
+	if got.State != jobs.Done || got.Progress != 1 || got.Result != (jobs.Result{Value: jobs.Excerpt{Digits: 2, First: "55", Last: "55"}, Bytes: 30, Chunks: 1}) || !got.ExpiresAt.Equal(at.Add(time.Hour)) {
 		t.Errorf("done: %+v", got)
 	}
 	if _, err := s.Start(t.Context(), j.ID, at); !errors.Is(err, jobs.ErrEnded) {

@@ -19,10 +19,12 @@ import (
 	"pharos/jobs"
 )
 
-// The queues. Large jobs never take the workers that small ones need.
+// The queues. Large jobs never take the workers that small ones need, and
+// guests wait for users.
 const (
-	quick = "quick"
-	large = "large"
+	quick  = "quick"
+	large  = "large"
+	guests = "guests"
 )
 
 // payload is what the queue carries.
@@ -97,7 +99,10 @@ func (q *Queue) Enqueue(ctx context.Context, j jobs.Job) error {
 }
 
 func queueOf(j jobs.Job) string {
-	if j.Large() {
+	switch {
+	case j.Guest:
+		return guests
+	case j.Large():
 		return large
 	}
 	return quick
@@ -106,7 +111,7 @@ func queueOf(j jobs.Job) string {
 // WorkersConfig is how many jobs run at once in a process.
 type WorkersConfig struct {
 	Quick int `env:"JOBS_QUICK_AT_ONCE" envDefault:"1"` // workers for small jobs only
-	Any   int `env:"JOBS_LARGE_AT_ONCE" envDefault:"1"` // workers for large jobs, and small ones first
+	Any   int `env:"JOBS_LARGE_AT_ONCE" envDefault:"1"` // workers for large jobs and those of guests; small ones first
 	// Check is how often an idle worker looks for a job.
 	Check time.Duration `env:"JOBS_CHECK_EVERY" envDefault:"200ms"`
 	// Shutdown is how long a job may go on after the process was told to stop;
@@ -140,7 +145,7 @@ func NewWorkers(rdb *redis.Client, cfg WorkersConfig, worker *jobs.Worker, trace
 	return &Workers{
 		servers: []*asynq.Server{
 			server(cfg.Quick, map[string]int{quick: 1}),
-			server(cfg.Any, map[string]int{quick: 3, large: 1}),
+			server(cfg.Any, map[string]int{quick: 9, large: 3, guests: 1}),
 		},
 		handler: asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error { return run(ctx, t, worker, tracer) }),
 	}

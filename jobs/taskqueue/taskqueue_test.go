@@ -188,7 +188,7 @@ func TestJobsAreDone(t *testing.T) {
 	s.work(t)
 	s.await(t, factorial, "done", in(jobs.Done))
 	done := s.await(t, fibonacci, "done", in(jobs.Done))
-	if done.Progress != 1 || done.Result.Digits != 1_253_926 || done.Attempt != 1 || done.FinishedAt.Before(done.StartedAt) {
+	if done.Progress != 1 || done.Result.Value.Digits != 1_253_926 || done.Attempt != 1 || done.FinishedAt.Before(done.StartedAt) {
 		t.Errorf("done: %+v", done)
 	}
 	if again := s.submit(t, owner, jobs.Factorial, 3000); again.ID != factorial.ID || again.State != jobs.Done {
@@ -211,7 +211,7 @@ func TestJobsAreDone(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got.Task != j.Task || got.N != j.N || j.Task == jobs.Factorial && (got.Value != tasks.Factorial(j.N).String() || got.Sum != "") ||
-			j.Task == jobs.Fibonacci && (len(got.Value) != done.Result.Digits || len(got.Sum) != len(got.Value)) {
+			j.Task == jobs.Fibonacci && (len(got.Value) != done.Result.Value.Digits || len(got.Sum) != len(got.Value)) {
 			t.Errorf("%s: wrong result %.100s", j.Task, got.Value)
 		}
 	}
@@ -371,7 +371,7 @@ func TestStoppedWorker(t *testing.T) {
 		t.Fatal(err)
 	}
 	next.work(t)
-	if done := next.await(t, j, "done", in(jobs.Done)); done.Attempt != 2 || done.Result.Digits != 6_269_629 {
+	if done := next.await(t, j, "done", in(jobs.Done)); done.Attempt != 2 || done.Result.Value.Digits != 6_269_629 {
 		t.Errorf("done: %+v", done)
 	}
 }
