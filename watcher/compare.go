@@ -147,7 +147,7 @@ func equal(a, b any) bool {
 }
 
 // reference is a compared value that names another place of the context.
-var reference = regexp.MustCompile(`^\{\{(.+)\}\}$`) //nolint:gochecknoglobals // only read
+var reference = regexp.MustCompile(`^\{\{(.+)\}\}$`)
 
 // resolve finds the value to compare with: date math (<{now-5m}>), another path
 // ({{ctx.payload.limit}}) or the value itself. What was looked up goes into

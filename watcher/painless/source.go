@@ -102,7 +102,7 @@ func (w wrapped) offset(i int) (at int, ok bool) {
 
 // A function begins with a type and two names less the parenthesis: def f(,
 // List<…> is not Painless'.
-var functionHead = regexp.MustCompile(`^[A-Za-z_][\w.]*(?:\s*\[\s*\])*\s+[A-Za-z_]\w*\s*\(`) //nolint:gochecknoglobals // only read
+var functionHead = regexp.MustCompile(`^[A-Za-z_][\w.]*(?:\s*\[\s*\])*\s+[A-Za-z_]\w*\s*\(`)
 
 var keywords = map[string]bool{ //nolint:gochecknoglobals // only read
 	"return": true, "else": true, "new": true, "throw": true, "in": true, "instanceof": true,
