@@ -48,6 +48,13 @@ EXPOSE 8122
 HEALTHCHECK CMD ["/analytics", "-health"]
 ENTRYPOINT ["/analytics"]
 
+FROM base AS watcher
+COPY --from=build /out/watcher /watcher
+COPY watches /watches
+EXPOSE 8095
+HEALTHCHECK CMD ["/watcher", "-health"]
+ENTRYPOINT ["/watcher"]
+
 FROM base AS intake
 COPY --from=build /out/intake /intake
 EXPOSE 8200

@@ -61,7 +61,7 @@ func TestTable(t *testing.T) {
 	}
 	teststack.Need(t)
 	var all []figure
-	for _, measure := range []func(*testing.T) []figure{chain, timeline, events, functions} {
+	for _, measure := range []func(*testing.T) []figure{chain, timeline, events, functions, watches} {
 		all = append(all, measure(t)...)
 	}
 	print(t, os.Stdout, all)

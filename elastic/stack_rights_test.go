@@ -37,17 +37,24 @@ func (w *world) rights(t *testing.T) {
 		"logs-nginx.access-default", "logs-nginx.error-default", "logs-pharos-default", "logs-external-default",
 		"heartbeat-default", "metricbeat-default", "traces-apm-default", "metrics-apm.internal-default", "logs-apm.error-default",
 		"metrics-shop.analytics-default", "metrics-slo-default", "metrics-anomaly-default", "metrics-pharos-default",
-		"pharos-watches", "pharos-alerts", "logs-evil-default", "evil", ".apm-agent-configuration", ".security-7",
+		"pharos-watches", "pharos-watch-history-2026.11.21", "pharos-leases", "pharos-alerts", "pharos-incidents", "logs-evil-default", "evil", ".apm-agent-configuration", ".security-7",
 	}
 	apm := []string{"traces-apm*", "metrics-apm*", "logs-apm*"}
 	table := map[string]struct {
 		monitor   bool
 		add, read []string
+		own       []string // all but to delete or change the index
+		targets   []string // documents written and read, none deleted
 	}{
 		"pharos_filebeat":   {monitor: true, add: []string{"logs-nginx.access-default", "logs-nginx.error-default", "logs-pharos-default"}},
 		"pharos_heartbeat":  {monitor: true, add: []string{"heartbeat-*"}},
 		"pharos_metricbeat": {monitor: true, add: []string{"metricbeat-*", "metrics-pharos-*"}},
 		"pharos_analytics":  {monitor: true, add: []string{"metrics-shop.analytics-*"}},
+		"pharos_watcher": {
+			monitor: true,
+			read:    []string{"logs-*", "traces-*", "metrics-*", "metricbeat-*", "heartbeat-*"},
+			own:     []string{"pharos-watches", "pharos-watch-history-*", "pharos-leases", "pharos-alerts"}, targets: []string{"evil"},
+		},
 		"pharos_intake":     {monitor: true, add: apm},
 		"pharos_apm_server": {monitor: true, add: apm, read: []string{".apm-agent-configuration"}},
 		"pharos_support":    {read: []string{"logs-*", "traces-apm*", "heartbeat-*"}},
@@ -83,7 +90,9 @@ func (w *world) rights(t *testing.T) {
 					return slices.ContainsFunc(patterns, func(p string) bool { ok, _ := path.Match(p, stream); return ok })
 				}
 				for p, ok := range has {
-					wanted := p == "read" && in(want.read) || (p == "create_doc" || p == "auto_configure") && in(want.add)
+					wanted := p == "read" && in(want.read) || (p == "create_doc" || p == "auto_configure") && in(want.add) ||
+						in(want.own) && slices.Contains([]string{"read", "create_doc", "auto_configure", "index", "write", "delete", "create_index"}, p) ||
+						in(want.targets) && slices.Contains([]string{"read", "create_doc", "auto_configure", "index", "create_index"}, p)
 					if ok != wanted {
 						t.Errorf("%s on %s: %t, want %t", p, stream, ok, wanted)
 					}

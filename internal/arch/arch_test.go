@@ -21,25 +21,29 @@ const module = "pharos/"
 // themselves they follow plumbing.
 var may = map[string][]string{
 	// thinking
-	"tasks":            {},
-	"feed":             {"funcmetrics"},
-	"funcmetrics":      {},
-	"jobs":             {"jobs/bigdec", "tasks"},
-	"jobs/bigdec":      {},
-	"shop":             {},
-	"watcher":          {"watcher/alert", "watcher/datemath", "watcher/document", "watcher/fields", "watcher/httpcall", "watcher/mustache", "watcher/painless", "watcher/schedule"},
-	"watcher/datemath": {},
-	"slo":              {"watcher/document"},
-	"slo/rollup":       {"elastic", "slo", "watcher/document"},
-	"watcher/document": {},
-	"watcher/mustache": {"watcher/document"},
-	"watcher/painless": {"watcher/document"},
-	"watcher/schedule": {"watcher/document"},
-	"watcher/fields":   {"watcher/document", "watcher/mustache"},
-	"watcher/httpcall": {"watcher/document", "watcher/fields", "watcher/mustache"},
-	"watcher/alert":    {"watcher/document", "watcher/fields"},
-	"watcher/alerting": {"watcher", "watcher/alert", "watcher/document", "watcher/outbox"},
-	"watcher/outbox":   {"watcher/httpcall"},
+	"tasks":             {},
+	"feed":              {"funcmetrics"},
+	"funcmetrics":       {},
+	"jobs":              {"jobs/bigdec", "tasks"},
+	"jobs/bigdec":       {},
+	"shop":              {},
+	"watcher":           {"watcher/alert", "watcher/datemath", "watcher/document", "watcher/fields", "watcher/httpcall", "watcher/mustache", "watcher/painless", "watcher/schedule"},
+	"watcher/datemath":  {},
+	"slo":               {"watcher/document"},
+	"slo/rollup":        {"elastic", "slo", "watcher/document"},
+	"watcher/document":  {},
+	"watcher/mustache":  {"watcher/document"},
+	"watcher/painless":  {"watcher/document"},
+	"watcher/schedule":  {"watcher/document"},
+	"watcher/fields":    {"watcher/document", "watcher/mustache"},
+	"watcher/httpcall":  {"watcher/document", "watcher/fields", "watcher/mustache"},
+	"watcher/alert":     {"watcher/document", "watcher/fields"},
+	"watcher/alerting":  {"watcher", "watcher/alert", "watcher/document", "watcher/outbox"},
+	"watcher/outbox":    {"watcher/httpcall"},
+	"watcher/lease":     {},
+	"watcher/scheduler": {"watcher", "watcher/document", "watcher/lease", "watcher/schedule"},
+	"watcher/shipped":   {"watcher", "watcher/document"},
+	"watcher/watchdog":  {"watcher/document", "watcher/outbox"},
 	// adapters
 	"feed/storetest":           {"feed"},
 	"feed/mongostore":          {"feed"},
@@ -52,6 +56,7 @@ var may = map[string][]string{
 	"watcher/action/pagerduty": {"watcher", "watcher/alert", "watcher/alerting", "watcher/document", "watcher/fields", "watcher/httpcall", "watcher/mustache", "watcher/outbox"},
 	"watcher/action/slack":     {"watcher", "watcher/alert", "watcher/alerting", "watcher/document", "watcher/fields", "watcher/httpcall", "watcher/mustache", "watcher/outbox"},
 	"watcher/alertstore":       {"watcher", "watcher/alert", "watcher/alerting", "watcher/document", "watcher/outbox"},
+	"watcher/esstore":          {"watcher", "watcher/document", "watcher/lease"},
 	"watcher/receivertest":     {},
 	"watcher/action/webhook":   {"watcher", "watcher/document", "watcher/httpcall", "watcher/mustache"},
 	"elastic":                  {},
@@ -80,6 +85,7 @@ var may = map[string][]string{
 	"cmd/ingest":    {"shop", "shop/busconn", "shop/mongostore"},
 	"cmd/analytics": {"elastic", "shop", "shop/busconn", "shop/mongostore"},
 	"cmd/pharos":    {"accesslog", "elastic", "feed/mongostore", "load", "shop", "shop/busconn", "slo", "slo/rollup", "watcher/action/pagerduty", "watcher/action/slack", "watcher/alert", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/httpcall", "watcher/outbox"},
+	"cmd/watcher":   {"elastic", "watcher", "watcher/action/email", "watcher/action/index", "watcher/action/logging", "watcher/action/pagerduty", "watcher/action/slack", "watcher/action/webhook", "watcher/alerting", "watcher/alertstore", "watcher/esstore", "watcher/httpcall", "watcher/lease", "watcher/mustache", "watcher/outbox", "watcher/pagerdutyhook", "watcher/scheduler", "watcher/shipped", "watcher/watchdog", "watcher/watcherhttp"},
 }
 
 // plumbing lists what the packages under internal/ may import of each other.
@@ -131,6 +137,8 @@ var drivers = map[string][]string{
 	"golang.org/x/crypto/argon2":          {"feed"},
 	"github.com/prometheus/client_golang": {"cmd/feed", "cmd/jobs", "feed/mongostore", "feed/sqlstore", "funcmetrics", "funcmetrics/sqlstore", "intake", "internal/httpserver", "internal/mongoconn", "internal/mysqlconn", "internal/obs", "internal/redisconn", "internal/resilience", "jobs/mongostore", "shop", "shop/busconn", "shop/mongostore"},
 	"testing":                             {"feed/storetest", "internal/faultproxy", "internal/teststack", "shop/bustest", "watcher/receivertest"},
+	"github.com/prometheus/client_golang": {"cmd/feed", "cmd/jobs", "feed/mongostore", "feed/sqlstore", "funcmetrics", "funcmetrics/sqlstore", "intake", "internal/httpserver", "internal/mongoconn", "internal/mysqlconn", "internal/obs", "internal/redisconn", "internal/resilience", "jobs/mongostore", "shop", "shop/busconn", "shop/mongostore", "watcher/scheduler"},
+	"testing":                             {"feed/storetest", "internal/teststack", "shop/bustest", "watcher/receivertest"},
 }
 
 func TestImports(t *testing.T) {

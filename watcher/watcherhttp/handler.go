@@ -16,12 +16,15 @@ import (
 	"pharos/watcher"
 )
 
-// Privilege is what a call needs, named as Elasticsearch's cluster privileges.
+// Privilege is what a call needs. Manage includes the others.
 type Privilege string
 
-// Reading watches and stats needs Monitor, everything else Manage.
+// Reading watches and stats needs Monitor; acknowledging, activating and
+// deactivating Operate; everything else Manage. The first and the last are named
+// as Elasticsearch's cluster privileges.
 const (
 	Monitor Privilege = "monitor_watcher"
+	Operate Privilege = "watch:operate"
 	Manage  Privilege = "manage_watcher"
 )
 
@@ -101,10 +104,10 @@ func Register(r *gin.Engine, cfg Config) {
 			{"DELETE", "/watch/:id", Manage, "", a.delete},
 			{"PUT POST", "/watch/_execute", Manage, "debug", a.execute},
 			{"PUT POST", "/watch/:id/_execute", Manage, "debug", a.execute},
-			{"PUT POST", "/watch/:id/_ack", Manage, "", a.ack},
-			{"PUT POST", "/watch/:id/_ack/:actions", Manage, "", a.ack},
-			{"PUT POST", "/watch/:id/_activate", Manage, "", a.activate},
-			{"PUT POST", "/watch/:id/_deactivate", Manage, "", a.deactivate},
+			{"PUT POST", "/watch/:id/_ack", Operate, "", a.ack},
+			{"PUT POST", "/watch/:id/_ack/:actions", Operate, "", a.ack},
+			{"PUT POST", "/watch/:id/_activate", Operate, "", a.activate},
+			{"PUT POST", "/watch/:id/_deactivate", Operate, "", a.deactivate},
 			{"GET POST", "/_query/watches", Monitor, "", a.query},
 			{"POST", "/_start", Manage, "", a.start},
 			{"POST", "/_stop", Manage, "", a.stop},

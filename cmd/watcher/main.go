@@ -1,0 +1,174 @@
+// Command watcher runs watches written for Elastic's Watcher, and serves their
+// REST API.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	randv2 "math/rand/v2"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+	"go.elastic.co/apm/module/apmzap/v2"
+	"go.uber.org/zap"
+
+	"pharos/elastic"
+	"pharos/internal/env"
+	"pharos/internal/httpserver"
+	"pharos/internal/process"
+	"pharos/watcher"
+	"pharos/watcher/action/email"
+	"pharos/watcher/action/index"
+	"pharos/watcher/action/logging"
+	"pharos/watcher/action/pagerduty"
+	"pharos/watcher/action/slack"
+	"pharos/watcher/action/webhook"
+	"pharos/watcher/alerting"
+	"pharos/watcher/alertstore"
+	"pharos/watcher/esstore"
+	"pharos/watcher/httpcall"
+	"pharos/watcher/lease"
+	"pharos/watcher/mustache"
+	"pharos/watcher/outbox"
+	"pharos/watcher/pagerdutyhook"
+	"pharos/watcher/scheduler"
+	"pharos/watcher/shipped"
+	"pharos/watcher/watchdog"
+	"pharos/watcher/watcherhttp"
+)
+
+var version = "dev" // set by the linker
+
+type config struct {
+	// DefaultThrottle is that of watches and actions that name none.
+	DefaultThrottle time.Duration `env:"WATCHER_THROTTLE" envDefault:"5s"`
+
+	Elasticsearch elastic.Config
+	Scheduler     scheduler.Config
+	History       esstore.HistoryConfig
+	HTTP          httpcall.Config
+	Email         email.Account
+	PagerDuty     pagerduty.Config
+	Webhooks      pagerdutyhook.Config
+	Slack         slack.Config
+	Alerting      alerting.Config
+	Outbox        outbox.Config
+	Watchdog      watchdog.Config
+	Shipped       shipped.Config
+}
+
+// Validate implements env.Validator.
+func (c *config) Validate() error {
+	var errs []error
+	for _, v := range []env.Validator{&c.Elasticsearch, &c.Scheduler, &c.History, &c.HTTP, &c.Email, &c.PagerDuty, &c.Slack, &c.Alerting, &c.Outbox, &c.Watchdog} {
+		errs = append(errs, v.Validate())
+	}
+	if c.DefaultThrottle < 0 {
+		errs = append(errs, errors.New("WATCHER_THROTTLE must not be below 0"))
+	}
+	return errors.Join(errs...)
+}
+
+func main() { os.Exit(process.Main("watcher", version, wire)) }
+
+func wire(_ context.Context, p *process.Process, cfg *config) (http.Handler, error) {
+	report := func(ctx context.Context, err error) {
+		p.Log.Warn("degraded", append(apmzap.TraceContext(ctx), zap.Error(err))...)
+	}
+	es, err := elastic.New(cfg.Elasticsearch)
+	if err != nil {
+		return nil, err
+	}
+	history := esstore.NewHistory(es, cfg.History, report)
+	p.Go("history", history.Run)
+	store := esstore.New(es, history)
+
+	channels := newChannels(p, cfg)
+	alerts := &alerting.Service{
+		Store: &alertstore.Store{Elasticsearch: es}, Channels: channels.alerting(), Config: cfg.Alerting, Now: time.Now,
+	}
+	sender := &outbox.Sender{
+		Store: &alertstore.Store{Elasticsearch: es}, Channels: channels.outbox(), Config: cfg.Outbox,
+		Now: time.Now, Random: randv2.Float64, Report: report,
+	}
+	alerts.Outbox = sender
+	p.Go("outbox", sender.Run)
+
+	guarded := httpcall.NewClient(cfg.HTTP)
+	p.OnStop("http client", func(context.Context) error { guarded.Close(); return nil })
+	renderer := mustache.Renderer{Stored: store.StoredScript}
+	engine := watcher.New(watcher.Config{
+		Elasticsearch: es, Renderer: renderer, HTTP: guarded, DefaultThrottle: cfg.DefaultThrottle, Now: time.Now, NewID: uuid.NewString,
+		Actions: map[string]watcher.ParseAction{
+			"email":        email.Parser(email.Deps{Renderer: renderer, Account: cfg.Email, HTTP: guarded, NewID: uuid.NewString}),
+			"index":        index.Parser(index.Deps{Elasticsearch: es}),
+			"logging":      logging.Parser(logging.Deps{Renderer: renderer, Log: p.Log}),
+			pagerduty.Name: pagerduty.Parser(pagerduty.Deps{Renderer: renderer, Config: cfg.PagerDuty, Router: alerts}),
+			slack.Name:     slack.Parser(slack.Deps{Renderer: renderer, Config: cfg.Slack, Router: alerts}),
+			"webhook":      webhook.Parser(webhook.Deps{Renderer: renderer, Client: guarded}),
+		},
+	})
+	sched := scheduler.New(scheduler.Options{
+		Config: cfg.Scheduler, Store: store, Engine: engine,
+		Leases:   lease.NewManager(cfg.Scheduler.Lease, store, p.Service.Node+"/"+rand.Text(), time.Now),
+		Executed: alerts.Executed, Node: p.Service.Node, NewID: uuid.NewString, Now: time.Now,
+		Tracer: p.Tracer, Metrics: scheduler.NewMetrics(p.Metrics), Report: report,
+	})
+	sched.Watch(p.Metrics)
+	noticed := sched.Notice(store)
+	alerts.AckWatch = func(ctx context.Context, id string, actions []string) error {
+		return scheduler.Acknowledge(ctx, noticed, id, actions, time.Now())
+	}
+	started := time.Now()
+	dog := &watchdog.Watchdog{
+		Config: cfg.Watchdog, Routes: channels.watchdog(),
+		Key: "pharos-watchdog/" + p.Service.Environment + "/" + p.Service.Region, Where: "Pharos watcher, " + p.Service.Environment + " " + p.Service.Region,
+		Health: func() watchdog.Health {
+			h := sched.Health()
+			if h.Connected.IsZero() {
+				h.Connected = started
+			}
+			return watchdog.Health{Connected: h.Connected, Waiting: h.Waiting}
+		},
+		Now: time.Now, Report: report,
+	}
+	p.Go("watchdog", dog.Run)
+	if cfg.Shipped.Dir != "" {
+		loader := &shipped.Loader{Files: os.DirFS(cfg.Shipped.Dir), Engine: engine, Store: store, Now: time.Now}
+		p.Go("shipped watches", func(ctx context.Context) error { return load(ctx, p.Log, loader) })
+	}
+	p.Go("scheduler", sched.Run)
+
+	r := httpserver.NewRouter(p.Telemetry, httpserver.RouterOptions{
+		Draining: p.Server.Draining,
+		Checks:   []httpserver.Check{{Name: "elasticsearch", Ready: es.Ping}},
+	})
+	watcherhttp.Register(r, watcherhttp.Config{
+		Engine: engine, Store: noticed, Service: service{sched}, Authorizer: newAuthorizer(es, time.Now), Node: p.Service.Node, Now: time.Now,
+	})
+	r.POST("/webhooks/pagerduty", gin.WrapH(&pagerdutyhook.Handler{Config: cfg.Webhooks, Alerts: alerts, Report: report}))
+	return r, nil
+}
+
+// load tries until the files are loaded or all that is wrong is in them.
+func load(ctx context.Context, log *zap.Logger, l *shipped.Loader) error {
+	const first, longest, tries = time.Second, 30 * time.Second, 100
+	for try, pause := 1, first; ; try, pause = try+1, min(2*pause, longest) {
+		sum, err := l.Load(ctx)
+		log.Info(fmt.Sprintf("shipped watches: %d added, %d updated, %d unchanged, %d kept as people put them",
+			sum.Added, sum.Updated, sum.Unchanged, sum.Kept), zap.Error(err))
+		if err == nil || try == tries {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}
