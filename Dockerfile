@@ -51,6 +51,7 @@ ENTRYPOINT ["/analytics"]
 FROM base AS watcher
 COPY --from=build /out/watcher /watcher
 COPY watches /watches
+COPY objectives /objectives
 EXPOSE 8095
 HEALTHCHECK CMD ["/watcher", "-health"]
 ENTRYPOINT ["/watcher"]

@@ -21,6 +21,8 @@ import (
 	"pharos/internal/env"
 	"pharos/internal/httpserver"
 	"pharos/internal/process"
+	"pharos/slo"
+	"pharos/slo/rollup"
 	"pharos/watcher"
 	"pharos/watcher/action/email"
 	"pharos/watcher/action/index"
@@ -30,6 +32,7 @@ import (
 	"pharos/watcher/action/webhook"
 	"pharos/watcher/alerting"
 	"pharos/watcher/alertstore"
+	"pharos/watcher/document"
 	"pharos/watcher/esstore"
 	"pharos/watcher/httpcall"
 	"pharos/watcher/lease"
@@ -60,6 +63,8 @@ type config struct {
 	Outbox        outbox.Config
 	Watchdog      watchdog.Config
 	Shipped       shipped.Config
+	// ObjectivesDir holds the objectives, *.yaml; empty: there are none.
+	ObjectivesDir string `env:"OBJECTIVES_DIR"`
 }
 
 // Validate implements env.Validator.
@@ -138,10 +143,16 @@ func wire(_ context.Context, p *process.Process, cfg *config) (http.Handler, err
 		Now: time.Now, Report: report,
 	}
 	p.Go("watchdog", dog.Run)
-	if cfg.Shipped.Dir != "" {
-		loader := &shipped.Loader{Files: os.DirFS(cfg.Shipped.Dir), Engine: engine, Store: store, Now: time.Now}
-		p.Go("shipped watches", func(ctx context.Context) error { return load(ctx, p.Log, loader) })
+	objectives, files, err := shippedFiles(cfg)
+	if err != nil {
+		return nil, err
 	}
+	loader := &shipped.Loader{Files: files, Engine: engine, Store: store, Now: time.Now}
+	p.Go("shipped watches", func(ctx context.Context) error { return load(ctx, p.Log, loader) })
+	minutes := &rollup.Rollup{
+		Elasticsearch: es, Objectives: objectives, Stream: slo.RollupStream, Environment: p.Service.Environment, Log: p.Log, Now: time.Now,
+	}
+	p.Go("objectives", minutes.Run)
 	p.Go("scheduler", sched.Run)
 
 	r := httpserver.NewRouter(p.Telemetry, httpserver.RouterOptions{
@@ -153,6 +164,35 @@ func wire(_ context.Context, p *process.Process, cfg *config) (http.Handler, err
 	})
 	r.POST("/webhooks/pagerduty", gin.WrapH(&pagerdutyhook.Handler{Config: cfg.Webhooks, Alerts: alerts, Report: report}))
 	return r, nil
+}
+
+// shippedFiles reads the objectives, and the watches that ship: those that are
+// files, and those that the objectives ask for.
+func shippedFiles(cfg *config) ([]slo.Objective, []shipped.File, error) {
+	var files []shipped.File
+	var objectives []slo.Objective
+	var err error
+	if cfg.Shipped.Dir != "" {
+		if files, err = shipped.Files(os.DirFS(cfg.Shipped.Dir)); err != nil {
+			return nil, nil, fmt.Errorf("WATCHES_DIR: %w", err)
+		}
+	}
+	if cfg.ObjectivesDir == "" {
+		return nil, files, nil
+	}
+	if objectives, err = slo.Load(os.DirFS(cfg.ObjectivesDir), "."); err != nil {
+		return nil, nil, fmt.Errorf("OBJECTIVES_DIR: %w", err)
+	}
+	for _, o := range objectives {
+		for _, w := range slo.Watches(o) {
+			text, err := document.Marshal(w.Body)
+			if err != nil {
+				return nil, nil, fmt.Errorf("write watch %s: %w", w.ID, err)
+			}
+			files = append(files, shipped.File{ID: w.ID, Text: text})
+		}
+	}
+	return objectives, files, nil
 }
 
 // load tries until the files are loaded or all that is wrong is in them.

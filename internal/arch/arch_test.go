@@ -85,7 +85,7 @@ var may = map[string][]string{
 	"cmd/ingest":    {"shop", "shop/busconn", "shop/mongostore"},
 	"cmd/analytics": {"elastic", "shop", "shop/busconn", "shop/mongostore"},
 	"cmd/pharos":    {"accesslog", "elastic", "feed/mongostore", "load", "shop", "shop/busconn", "slo", "slo/rollup", "watcher/action/pagerduty", "watcher/action/slack", "watcher/alert", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/httpcall", "watcher/outbox"},
-	"cmd/watcher":   {"elastic", "watcher", "watcher/action/email", "watcher/action/index", "watcher/action/logging", "watcher/action/pagerduty", "watcher/action/slack", "watcher/action/webhook", "watcher/alerting", "watcher/alertstore", "watcher/esstore", "watcher/httpcall", "watcher/lease", "watcher/mustache", "watcher/outbox", "watcher/pagerdutyhook", "watcher/scheduler", "watcher/shipped", "watcher/watchdog", "watcher/watcherhttp"},
+	"cmd/watcher":   {"elastic", "slo", "slo/rollup", "watcher", "watcher/action/email", "watcher/action/index", "watcher/action/logging", "watcher/action/pagerduty", "watcher/action/slack", "watcher/action/webhook", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/esstore", "watcher/httpcall", "watcher/lease", "watcher/mustache", "watcher/outbox", "watcher/pagerdutyhook", "watcher/scheduler", "watcher/shipped", "watcher/watchdog", "watcher/watcherhttp"},
 }
 
 // plumbing lists what the packages under internal/ may import of each other.

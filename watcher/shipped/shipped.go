@@ -1,4 +1,4 @@
-// Package shipped keeps the watches that come as files up to date, and leaves
+// Package shipped keeps the watches that come with Pharos up to date, and leaves
 // those alone that people have changed.
 package shipped
 
@@ -33,9 +33,32 @@ type Store interface {
 	PutShipped(ctx context.Context, id string, source *document.Object, status watcher.Status, hash string, was *watcher.Stored) (watcher.Stored, error)
 }
 
-// Loader loads the files. All fields are needed.
+// File is a watch that ships.
+type File struct {
+	ID   string
+	Text []byte // the watch, as PUT takes it
+}
+
+// Files reads the watches of a folder: ID.json each.
+func Files(dir fs.FS) ([]File, error) {
+	names, err := fs.Glob(dir, "*.json")
+	if err != nil {
+		return nil, fmt.Errorf("list watches: %w", err)
+	}
+	files := make([]File, 0, len(names))
+	for _, name := range names {
+		text, err := fs.ReadFile(dir, name)
+		if err != nil {
+			return nil, fmt.Errorf("read watch: %w", err)
+		}
+		files = append(files, File{strings.TrimSuffix(name, ".json"), text})
+	}
+	return files, nil
+}
+
+// Loader loads watches. All fields are needed.
 type Loader struct {
-	Files  fs.FS
+	Files  []File
 	Engine *watcher.Engine
 	Store  Store
 	Now    func() time.Time
@@ -46,29 +69,20 @@ type Summary struct{ Added, Updated, Unchanged, Kept int }
 
 // Load writes each watch that is not there, and each that has changed as a file
 // but not in Elasticsearch; its status stays. Watches that people have put
-// themselves are kept. A file that is wrong is in the error, with its name, and
+// themselves are kept. A file that is wrong is in the error, with its id, and
 // does not keep the others from being loaded.
 func (l *Loader) Load(ctx context.Context) (Summary, error) {
 	var sum Summary
-	names, err := fs.Glob(l.Files, "*.json")
-	if err != nil {
-		return sum, fmt.Errorf("list watches: %w", err)
-	}
 	var errs []error
-	for _, name := range names {
-		if err := l.load(ctx, name, &sum); err != nil {
-			errs = append(errs, fmt.Errorf("load watch %s: %w", name, err))
+	for _, f := range l.Files {
+		if err := l.load(ctx, f.ID, f.Text, &sum); err != nil {
+			errs = append(errs, fmt.Errorf("load watch %s: %w", f.ID, err))
 		}
 	}
 	return sum, errors.Join(errs...)
 }
 
-func (l *Loader) load(ctx context.Context, name string, sum *Summary) error {
-	text, err := fs.ReadFile(l.Files, name)
-	if err != nil {
-		return err
-	}
-	id := strings.TrimSuffix(name, ".json")
+func (l *Loader) load(ctx context.Context, id string, text []byte, sum *Summary) error {
 	sha := sha256.Sum256(text)
 	hash := hex.EncodeToString(sha[:])
 	stored, was, err := l.Store.Shipped(ctx, id)
