@@ -153,7 +153,7 @@ func eachLine(in io.Reader, do func(text string, tooLong bool) error) error {
 		line, err := r.ReadSlice('\n')
 		tooLong := errors.Is(err, bufio.ErrBufferFull)
 		for errors.Is(err, bufio.ErrBufferFull) {
-			line, err = nil, nil
+			line = nil
 			_, err = r.ReadSlice('\n')
 		}
 		if err != nil && err != io.EOF {

@@ -199,7 +199,7 @@ steps:
 	return line
 }
 
-var aName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`) //nolint:gochecknoglobals // a compiled constant
+var aName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
 func (p *parser) objective() Objective {
 	// Only a decoder knows which keys are unknown, and only of text.
@@ -239,8 +239,8 @@ func (p *parser) objective() Objective {
 }
 
 var (
-	yamlLine   = regexp.MustCompile(`^line \d+: `)                     //nolint:gochecknoglobals // a compiled constant
-	yamlUnkown = regexp.MustCompile(`^field (\S+) not found in type `) //nolint:gochecknoglobals // a compiled constant
+	yamlLine    = regexp.MustCompile(`^line \d+: `)
+	yamlUnknown = regexp.MustCompile(`^field (\S+) not found in type `)
 )
 
 // unreadable notes what the decoder says. Its lines are those of a text that was
@@ -253,7 +253,7 @@ func (p *parser) unreadable(err error) {
 	}
 	for _, text := range types.Errors {
 		text = yamlLine.ReplaceAllString(text, "")
-		if m := yamlUnkown.FindStringSubmatch(text); m != nil {
+		if m := yamlUnknown.FindStringSubmatch(text); m != nil {
 			p.errs = append(p.errs, fmt.Errorf("%s:%d: %s: unknown key", p.name, lineOfKey(p.root, m[1]), m[1]))
 			continue
 		}
