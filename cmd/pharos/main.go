@@ -23,6 +23,7 @@ type cli struct {
 	Load      loadCmd      `cmd:"" help:"Make steady traffic as users make it, and measure the answers."`
 	SLO       sloCmd       `cmd:"" name:"slo" help:"Service level objectives: standing, report, lint, export."`
 	Seed      seedCmd      `cmd:"" help:"Make demo users who follow each other and post."`
+	Watch     watchCmd     `cmd:"" help:"Watches: try on past data, list, run, acknowledge."`
 
 	JSON    bool             `help:"Print results as JSON." env:"PHAROS_JSON"`
 	Version kong.VersionFlag `help:"Print the version."`

@@ -76,6 +76,7 @@ var may = map[string][]string{
 	"watcher/watcherhttp":   {"watcher", "watcher/datemath", "watcher/document"},
 	"accesslog":             {"elastic"},
 	"watcher/pagerdutyhook": {"watcher/alerting"},
+	"watcher/replay":        {"elastic", "watcher", "watcher/action/email", "watcher/action/index", "watcher/action/logging", "watcher/action/pagerduty", "watcher/action/slack", "watcher/action/webhook", "watcher/alert", "watcher/alerting", "watcher/document", "watcher/httpcall", "watcher/mustache", "watcher/outbox"},
 	"load":                  {"funcmetrics"},
 	// wiring
 	"cmd/api":       {"api", "funcmetrics", "funcmetrics/redisqueue", "funcmetrics/sqlstore", "jobs", "jobs/mongostore", "jobs/taskqueue", "shop", "shop/busconn", "shop/redisbus"},
@@ -84,7 +85,7 @@ var may = map[string][]string{
 	"cmd/intake":    {"intake", "elastic"},
 	"cmd/ingest":    {"shop", "shop/busconn", "shop/mongostore"},
 	"cmd/analytics": {"elastic", "shop", "shop/busconn", "shop/mongostore"},
-	"cmd/pharos":    {"accesslog", "elastic", "feed/mongostore", "load", "shop", "shop/busconn", "slo", "slo/rollup", "watcher/action/pagerduty", "watcher/action/slack", "watcher/alert", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/httpcall", "watcher/outbox"},
+	"cmd/pharos":    {"accesslog", "elastic", "feed/mongostore", "load", "shop", "shop/busconn", "slo", "slo/rollup", "watcher/action/pagerduty", "watcher/action/slack", "watcher/alert", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/httpcall", "watcher/outbox", "watcher/replay"},
 	"cmd/watcher":   {"elastic", "slo", "slo/rollup", "watcher", "watcher/action/email", "watcher/action/index", "watcher/action/logging", "watcher/action/pagerduty", "watcher/action/slack", "watcher/action/webhook", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/esstore", "watcher/httpcall", "watcher/lease", "watcher/mustache", "watcher/outbox", "watcher/pagerdutyhook", "watcher/scheduler", "watcher/shipped", "watcher/watchdog", "watcher/watcherhttp"},
 }
 

@@ -42,7 +42,7 @@ func (s *Service) Executed(ctx context.Context, w *watcher.Watch, r watcher.Reco
 		switch {
 		case clear || len(seen) > 0 && !seen[a.ID]:
 			errs = append(errs, s.clear(ctx, a.ID, *policy))
-		case len(seen) == 0:
+		case len(seen) == 0 && policy.GroupBy == "": // which groups are back, throttled actions don't say
 			errs = append(errs, s.change(ctx, a.ID, func(a alert.Alert) (alert.Alert, error) {
 				a, _ = a.Return()
 				return a, nil
