@@ -50,7 +50,7 @@ const (
 	rolled = "metrics-slo"
 )
 
-// stand has streams of its own under the real templates.
+// stand has indices of its own with the real mappings.
 type stand struct {
 	*testing.T
 	es   *elastic.Client
@@ -96,7 +96,7 @@ func (s *stand) at(t *testing.T, id string, watch *document.Object, at time.Time
 			t.Fatal(err)
 		}
 	}
-	past, err := replay.Rewrite(watch, func(index string) string { return strings.TrimSuffix(index, "default") + s.id })
+	past, err := replay.Rewrite(watch, func(index string) string { return "pharos-replay-" + s.id + "-" + index })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,7 @@ func (watchTest) Help() string {
 	return "Nothing is sent. Searches ask for the time of each execution: now in their date math is replaced by it, and so is the missing end of a range. " +
 		"A watch with an http input, a search template or a search without a range of time is refused. " +
 		"Scripts that ask for the time themselves, instead of ctx, get the present. Silences and acknowledgements are left out. " +
-		"With --from the documents go to temporary indices under the templates of the watch's own, and are deleted."
+		"With --from the documents go to temporary indices with the mappings of the watch's own, and are deleted."
 }
 
 // Run implements the command.

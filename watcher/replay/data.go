@@ -23,8 +23,8 @@ type Elasticsearch interface {
 	Refresh(ctx context.Context, target string) error
 }
 
-// Data are documents in indices of their own, beside the true ones and under the
-// same templates.
+// Data are documents in indices of their own, with the mappings of the true ones.
+// They are no data streams: not every Elasticsearch can delete those.
 type Data struct {
 	Documents int
 	From, To  time.Time // the first and the last document's
@@ -39,10 +39,10 @@ const (
 	bulkLines = 1000
 )
 
-// Load puts NDJSON, one document with @timestamp a line, into temporary indices:
-// one for each index of the watch, whose name ends in suffix instead of its
-// namespace. With more than one, a document's data_stream.type and .dataset say
-// into which it goes. Close deletes them, also after an error.
+// Load puts NDJSON, one document with @timestamp a line, into temporary indices,
+// one for each index of the watch; their names hold suffix. With more than one, a
+// document's data_stream.type and .dataset say into which it goes. Close deletes
+// them, also after an error.
 func Load(ctx context.Context, es Elasticsearch, from io.Reader, indices []string, suffix string) (*Data, error) {
 	d := &Data{es: es, suffix: suffix, indices: indices}
 	lines := bufio.NewScanner(from)
@@ -84,7 +84,8 @@ func Load(ctx context.Context, es Elasticsearch, from io.Reader, indices []strin
 	return d, nil
 }
 
-// place takes in a document's time and returns the index it belongs into.
+// place takes in a document's time and returns which of the watch's indices it
+// belongs into.
 func (d *Data) place(line []byte) (string, error) {
 	o, err := document.ParseObject(line)
 	if err != nil {
@@ -102,12 +103,12 @@ func (d *Data) place(line []byte) (string, error) {
 		d.To = at.UTC()
 	}
 	if len(d.indices) == 1 {
-		return d.Redirect(d.indices[0]), nil
+		return d.indices[0], nil
 	}
 	stream := field(o, "data_stream.type") + "-" + field(o, "data_stream.dataset") + "-"
 	for _, index := range d.indices {
 		if strings.HasPrefix(index, stream) {
-			return d.Redirect(index), nil
+			return index, nil
 		}
 	}
 	return "", fmt.Errorf("the watch reads %s: data_stream.type and data_stream.dataset must say where the document belongs", strings.Join(d.indices, ", "))
@@ -125,19 +126,58 @@ func field(o *document.Object, name string) string {
 
 // Redirect is the temporary index that stands for one of the watch's.
 func (d *Data) Redirect(index string) string {
-	name := strings.Trim(index, "*-")
-	if cut := strings.LastIndex(name, "-"); cut > 0 {
-		name = name[:cut]
-	}
-	return name + "-" + d.suffix
+	return "pharos-replay-" + d.suffix + "-" + strings.ReplaceAll(index, "*", "all")
 }
 
-func (d *Data) add(ctx context.Context, target string, documents []elastic.Document) error {
+// create makes the temporary index of one of the watch's, with the mapping that
+// templates give to that one.
+func (d *Data) create(ctx context.Context, index string) error {
+	name := strings.ReplaceAll(index, "*", "default")
+	status, answer, err := d.es.Do(ctx, http.MethodPost, "/_index_template/_simulate_index/"+url.PathEscape(name), nil)
+	if err == nil && status != http.StatusOK {
+		err = document.AnsweredError(status, answer)
+	}
+	if err != nil {
+		return fmt.Errorf("read the template of %s: %w", index, err)
+	}
+	simulated, err := document.ParseObject(answer)
+	if err != nil {
+		return fmt.Errorf("read the template of %s: %w", index, err)
+	}
+	body := document.NewObject()
+	if mappings, ok := document.At(simulated, "template.mappings").(*document.Object); ok {
+		mappings.Delete("_data_stream_timestamp") // only data streams have it
+		body.Set("mappings", mappings)
+	}
+	if limits := document.At(simulated, "template.settings.index.mapping"); limits != nil {
+		body.Set("settings", document.NewObject(document.Pair{Key: "index", Value: document.NewObject(document.Pair{Key: "mapping", Value: limits})}))
+	}
+	text, err := document.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("make %s: %w", d.Redirect(index), err)
+	}
+	status, answer, err = d.es.Do(ctx, http.MethodPut, "/"+url.PathEscape(d.Redirect(index)), text)
+	if err == nil && status != http.StatusOK {
+		if failed := document.AnsweredError(status, answer); failed.Type() != "resource_already_exists_exception" {
+			err = failed
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("make %s: %w", d.Redirect(index), err)
+	}
+	d.made = append(d.made, d.Redirect(index))
+	return nil
+}
+
+func (d *Data) add(ctx context.Context, index string, documents []elastic.Document) error {
 	if len(documents) == 0 {
 		return nil
 	}
+	target := d.Redirect(index)
 	if !slices.Contains(d.made, target) {
-		d.made = append(d.made, target)
+		if err := d.create(ctx, index); err != nil {
+			return err
+		}
 	}
 	result, err := d.es.Create(ctx, target, documents)
 	if err != nil {
@@ -154,10 +194,7 @@ func (d *Data) add(ctx context.Context, target string, documents []elastic.Docum
 // Close deletes the temporary indices.
 func (d *Data) Close(ctx context.Context) error {
 	for _, name := range d.made {
-		status, answer, err := d.es.Do(ctx, http.MethodDelete, "/_data_stream/"+url.PathEscape(name), nil)
-		if status == http.StatusNotFound || status == http.StatusBadRequest { // a plain index: no template makes a stream of it
-			status, answer, err = d.es.Do(ctx, http.MethodDelete, "/"+url.PathEscape(name), nil)
-		}
+		status, answer, err := d.es.Do(ctx, http.MethodDelete, "/"+url.PathEscape(name), nil)
 		if err == nil && status != http.StatusOK && status != http.StatusNotFound {
 			err = document.AnsweredError(status, answer)
 		}
