@@ -45,13 +45,14 @@ func (w *world) rights(t *testing.T) {
 		add, read []string
 		own       []string // all but to delete or change the index
 		targets   []string // documents written and read, none deleted
+		count     []string // documents added, and made visible at once
 	}{
 		"pharos_filebeat":   {monitor: true, add: []string{"logs-nginx.access-default", "logs-nginx.error-default", "logs-pharos-default"}},
 		"pharos_heartbeat":  {monitor: true, add: []string{"heartbeat-*"}},
 		"pharos_metricbeat": {monitor: true, add: []string{"metricbeat-*", "metrics-pharos-*"}},
 		"pharos_analytics":  {monitor: true, add: []string{"metrics-shop.analytics-*"}},
 		"pharos_watcher": {
-			monitor: true,
+			monitor: true, count: []string{"metrics-slo-*"},
 			read:    []string{"logs-*", "traces-*", "metrics-*", "metricbeat-*", "heartbeat-*"},
 			own:     []string{"pharos-watches", "pharos-watch-history-*", "pharos-leases", "pharos-alerts"}, targets: []string{"evil"},
 		},
@@ -90,7 +91,8 @@ func (w *world) rights(t *testing.T) {
 					return slices.ContainsFunc(patterns, func(p string) bool { ok, _ := path.Match(p, stream); return ok })
 				}
 				for p, ok := range has {
-					wanted := p == "read" && in(want.read) || (p == "create_doc" || p == "auto_configure") && in(want.add) ||
+					wanted := p == "read" && in(want.read) || (p == "create_doc" || p == "auto_configure") && (in(want.add) || in(want.count)) ||
+						p == "maintenance" && in(want.count) ||
 						in(want.own) && slices.Contains([]string{"read", "create_doc", "auto_configure", "index", "write", "delete", "create_index"}, p) ||
 						in(want.targets) && slices.Contains([]string{"read", "create_doc", "auto_configure", "index", "create_index"}, p)
 					if ok != wanted {

@@ -186,8 +186,9 @@ func TestALeaseEndsWhileTheStoreIsAway(t *testing.T) {
 			t.Fatalf("still held: %v", held)
 		}
 		store.setAway(false)
-		if held := watch(t, 4*time.Second, a, b); count(held, "a") != 4 || count(held, "b") != 4 {
-			t.Fatalf("back: %v", held)
+		// Who comes first may think the other gone, and takes all; then they share.
+		if held := watch(t, 15*time.Second, a, b); count(held, "a") != 4 || count(held, "b") != 4 {
+			t.Errorf("back: %v", held)
 		}
 		a.stop()
 		b.stop()
