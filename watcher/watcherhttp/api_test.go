@@ -267,3 +267,26 @@ func TestElasticsClient(t *testing.T) {
 	check("start", `"acknowledged":true`)(w.Start())
 	check("delete", `"found":true`)(w.DeleteWatch("w"))
 }
+
+func TestRecordedExecutionsReachAlerts(t *testing.T) {
+	s := newStand(t, noElasticsearch{}, newClock().now)
+	s.call("PUT", "/_watcher/watch/w", plainWatch)
+	for _, c := range []struct {
+		body  string
+		hears bool
+	}{
+		{`{}`, false},
+		{`{"record_execution":true}`, true},
+		{`{"record_execution":true,"alternative_input":{"n":1}}`, true},
+		{`{"record_execution":true,"action_modes":{"_all":"force_execute"}}`, true},
+		{`{"record_execution":true,"action_modes":{"_all":"simulate"}}`, false},
+		{`{"record_execution":true,"action_modes":{"log":"skip"}}`, false},
+	} {
+		before := len(s.store.told)
+		status, answer := s.call("POST", "/_watcher/watch/w/_execute", c.body)
+		s.expect(status, answer, 200, nil)
+		if heard := len(s.store.told) > before; heard != c.hears {
+			t.Errorf("%s: heard of it: %t", c.body, heard)
+		}
+	}
+}

@@ -76,8 +76,11 @@ type Config struct {
 	Store      watcher.Store
 	Service    Service
 	Authorizer Authorizer
-	Node       string // this process, named in records
-	Now        func() time.Time
+	// Executed is told of executions that are recorded, unless an action was only
+	// simulated or skipped: that says nothing about alerts.
+	Executed func(context.Context, *watcher.Watch, watcher.Record) error
+	Node     string // this process, named in records
+	Now      func() time.Time
 }
 
 type api struct{ Config }

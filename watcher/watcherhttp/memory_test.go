@@ -2,6 +2,7 @@ package watcherhttp_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ type memory struct {
 	watches map[string]watcher.Stored
 	seqNo   int64
 	records []watcher.Record
+	told    []watcher.Record // of which alerts heard
 	stopped bool
 }
 
@@ -101,6 +103,13 @@ func (m *memory) Record(_ context.Context, r watcher.Record) error {
 	defer m.mu.Unlock()
 	m.records = append(m.records, r)
 	return nil
+}
+
+func (m *memory) Executed(_ context.Context, _ *watcher.Watch, r watcher.Record) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.told = append(m.told, r)
+	return errors.New("alerts are away")
 }
 
 func (m *memory) Start(context.Context) error { m.stopped = false; return nil }
