@@ -75,6 +75,7 @@ type Config struct {
 	Engine     *watcher.Engine
 	Store      watcher.Store
 	Service    Service
+	Settings   Settings
 	Authorizer Authorizer
 	// Executed is told of executions that are recorded, unless an action was only
 	// simulated or skipped: that says nothing about alerts.
@@ -114,6 +115,8 @@ func Register(r *gin.Engine, cfg Config) {
 			{"GET POST", "/_query/watches", Monitor, "", a.query},
 			{"POST", "/_start", Manage, "", a.start},
 			{"POST", "/_stop", Manage, "", a.stop},
+			{"GET", "/settings", Manage, "", a.settings},
+			{"PUT", "/settings", Manage, "", a.changeSettings},
 			{"GET", "/stats", Monitor, "metric emit_stacktraces", a.stats},
 			{"GET", "/stats/:metric", Monitor, "metric emit_stacktraces", a.stats},
 		} {

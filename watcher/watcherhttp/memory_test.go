@@ -3,6 +3,7 @@ package watcherhttp_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +23,7 @@ type memory struct {
 	records []watcher.Record
 	told    []watcher.Record // of which alerts heard
 	stopped bool
+	indexed map[string]any // settings of the index; nil: there is no index
 }
 
 func newMemory() *memory { return &memory{watches: map[string]watcher.Stored{}, seqNo: -1} }
@@ -110,6 +112,16 @@ func (m *memory) Executed(_ context.Context, _ *watcher.Watch, r watcher.Record)
 	defer m.mu.Unlock()
 	m.told = append(m.told, r)
 	return errors.New("alerts are away")
+}
+
+func (m *memory) Settings(context.Context, string) (map[string]any, error) { return m.indexed, nil }
+
+func (m *memory) ChangeSettings(_ context.Context, changes map[string]any) error {
+	if m.indexed == nil {
+		return fault.New(fault.NotFound, "There is no index.")
+	}
+	maps.Copy(m.indexed, changes)
+	return nil
 }
 
 func (m *memory) Start(context.Context) error { m.stopped = false; return nil }
