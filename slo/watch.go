@@ -48,9 +48,14 @@ func Watches(o Objective) []Watch {
 	}
 	var watches []Watch
 	for _, b := range Burns() {
-		watches = append(watches, Watch{ID: "slo-" + o.Name + "-" + b.Name, Body: watch(o, b)})
+		watches = append(watches, BurnWatch(o, b))
 	}
 	return watches
+}
+
+// BurnWatch makes the watch of one rule, which need not be one of Burns.
+func BurnWatch(o Objective, b Burn) Watch {
+	return Watch{ID: "slo-" + o.Name + "-" + b.Name, Body: watch(o, b)}
 }
 
 func watch(o Objective, b Burn) *document.Object {

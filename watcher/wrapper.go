@@ -90,6 +90,8 @@ func (p *parser) action(path, id string, v any) (*wrapper, error) {
 			if w.maxIterations, ok = v.(int64); !ok || w.maxIterations < 0 || w.maxIterations > math.MaxInt32 {
 				err = about.at(at, "expected a whole number for [max_iterations] but found [%s]", document.String(v))
 			}
+		case "jira":
+			return nil, about.at(at, "the action type [jira] is left out here: no tickets are made; use [webhook] to call Jira's REST API")
 		default:
 			if _, known := p.engine.actions[key]; !known {
 				return nil, about.at(at, "unknown action type [%s]", key)

@@ -160,7 +160,8 @@ func wire(_ context.Context, p *process.Process, cfg *config) (http.Handler, err
 		Checks:   []httpserver.Check{{Name: "elasticsearch", Ready: es.Ping}},
 	})
 	watcherhttp.Register(r, watcherhttp.Config{
-		Engine: engine, Store: noticed, Service: service{sched}, Authorizer: newAuthorizer(es, time.Now), Node: p.Service.Node, Now: time.Now,
+		Engine: engine, Store: noticed, Service: service{sched}, Settings: store, Authorizer: newAuthorizer(es, time.Now), Executed: alerts.Executed,
+		Node: p.Service.Node, Now: time.Now,
 	})
 	r.POST("/webhooks/pagerduty", gin.WrapH(&pagerdutyhook.Handler{Config: cfg.Webhooks, Alerts: alerts, Report: report}))
 	return r, nil

@@ -301,3 +301,33 @@ func TestLeases(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestSettings(t *testing.T) {
+	es, store, _ := asWatcher(t)
+	ctx := t.Context()
+	const name = "index.number_of_replicas"
+	// Makes sure that there is an index.
+	id := "test/" + rand.Text()
+	t.Cleanup(func() { _, _ = store.Delete(context.WithoutCancel(ctx), id) })
+	if _, _, err := store.Put(ctx, id, object(t, `{}`), watcher.Status{}, watcher.Precondition{}); err != nil {
+		t.Fatal(err)
+	}
+	before, err := store.Settings(ctx, name+",index.auto_expand_replicas")
+	if err != nil || before["index.auto_expand_replicas"] != "0-1" || before[name] == nil || len(before) != 2 {
+		t.Fatalf("%v, %v", before, err)
+	}
+	t.Cleanup(func() {
+		if err := store.ChangeSettings(context.WithoutCancel(ctx), map[string]any{"index.auto_expand_replicas": "0-1"}); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := store.ChangeSettings(ctx, map[string]any{"index.auto_expand_replicas": nil, name: 0}); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := store.Settings(ctx, name+",index.auto_expand_replicas"); err != nil || after[name] != "0" || len(after) != 1 {
+		t.Errorf("%v, %v", after, err)
+	}
+	if status, _, err := es.Do(ctx, http.MethodPut, "/pharos-leases/_settings", []byte(`{"index.number_of_replicas":0}`)); err != nil || status != http.StatusForbidden {
+		t.Errorf("of another index: %d, %v", status, err)
+	}
+}

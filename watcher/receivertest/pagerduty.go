@@ -41,12 +41,18 @@ type Incident struct {
 // is well-formed if none is given.
 func NewPagerDuty(t testing.TB, routingKeys ...string) *PagerDuty {
 	t.Helper()
+	return ListenPagerDuty(t, anyPort, routingKeys...)
+}
+
+// ListenPagerDuty is NewPagerDuty at an address that the sender knows already.
+func ListenPagerDuty(t testing.TB, addr string, routingKeys ...string) *PagerDuty {
+	t.Helper()
 	p := &PagerDuty{keys: map[string]bool{}, incidents: map[string]*Incident{}}
 	for _, k := range routingKeys {
 		p.keys[k] = true
 	}
 	const maxBody = 512 << 10
-	p.serve(t, "/v2/enqueue", maxBody, p.take)
+	p.serve(t, addr, "/v2/enqueue", maxBody, p.take)
 	return p
 }
 

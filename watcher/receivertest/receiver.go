@@ -5,6 +5,7 @@ package receivertest
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -12,6 +13,9 @@ import (
 	"sync"
 	"testing"
 )
+
+// anyPort is for a test that tells the sender where it listens.
+const anyPort = "127.0.0.1:0"
 
 // receiver is what both have in common.
 type receiver struct {
@@ -69,12 +73,16 @@ func (r *receiver) Changed() <-chan struct{} {
 	return r.changed
 }
 
-// serve starts a server at loopback that answers POSTs at path. take gets each
-// body and returns the rules that it breaks and the answer.
-func (r *receiver) serve(t testing.TB, path string, maxBody int64, take func(body []byte, header http.Header) (broken []string, status int, answer string)) {
+// serve starts a server at the address that answers POSTs at path. take gets
+// each body and returns the rules that it breaks and the answer.
+func (r *receiver) serve(t testing.TB, addr, path string, maxBody int64, take func(body []byte, header http.Header) (broken []string, status int, answer string)) {
 	t.Helper()
 	r.changed = make(chan struct{})
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		defer func() {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -116,6 +124,9 @@ func (r *receiver) serve(t testing.TB, path string, maxBody int64, take func(bod
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, answer)
 	}))
+	_ = s.Listener.Close()
+	s.Listener = l
+	s.Start()
 	t.Cleanup(s.Close)
 	r.URL = s.URL + path
 }

@@ -17,9 +17,15 @@ type Slack struct {
 // NewSlack starts a stand-in.
 func NewSlack(t testing.TB) *Slack {
 	t.Helper()
+	return ListenSlack(t, anyPort)
+}
+
+// ListenSlack is NewSlack at an address that the sender knows already.
+func ListenSlack(t testing.TB, addr string) *Slack {
+	t.Helper()
 	s := &Slack{}
 	const maxBody = 1 << 20
-	s.serve(t, "/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX", maxBody, s.take)
+	s.serve(t, addr, "/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX", maxBody, s.take)
 	return s
 }
 

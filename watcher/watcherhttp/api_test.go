@@ -267,3 +267,60 @@ func TestElasticsClient(t *testing.T) {
 	check("start", `"acknowledged":true`)(w.Start())
 	check("delete", `"found":true`)(w.DeleteWatch("w"))
 }
+
+func TestRecordedExecutionsReachAlerts(t *testing.T) {
+	s := newStand(t, noElasticsearch{}, newClock().now)
+	s.call("PUT", "/_watcher/watch/w", plainWatch)
+	for _, c := range []struct {
+		body  string
+		hears bool
+	}{
+		{`{}`, false},
+		{`{"record_execution":true}`, true},
+		{`{"record_execution":true,"alternative_input":{"n":1}}`, true},
+		{`{"record_execution":true,"action_modes":{"_all":"force_execute"}}`, true},
+		{`{"record_execution":true,"action_modes":{"_all":"simulate"}}`, false},
+		{`{"record_execution":true,"action_modes":{"log":"skip"}}`, false},
+	} {
+		before := len(s.store.told)
+		status, answer := s.call("POST", "/_watcher/watch/w/_execute", c.body)
+		s.expect(status, answer, 200, nil)
+		if heard := len(s.store.told) > before; heard != c.hears {
+			t.Errorf("%s: heard of it: %t", c.body, heard)
+		}
+	}
+}
+
+func TestSettings(t *testing.T) {
+	s := newStand(t, noElasticsearch{}, newClock().now)
+	const path = "/_watcher/settings"
+	status, answer := s.call("GET", path, "")
+	s.expect(status, answer, 200, map[string]string{"index": "-"})
+	status, answer = s.call("PUT", path, `{"index.number_of_replicas":1}`)
+	s.expect(status, answer, 404, map[string]string{"error.reason": "no Watches found on which to modify settings"})
+
+	s.store.indexed = map[string]any{
+		"index.auto_expand_replicas": "0-1", "index.number_of_replicas": "0", "index.routing.allocation.include._tier_preference": "data_content",
+	}
+	status, answer = s.call("GET", path, "")
+	s.expect(status, answer, 200, map[string]string{"index": "{auto_expand_replicas=0-1, number_of_replicas=0}"})
+	status, answer = s.call("PUT", path, `{"index.auto_expand_replicas":"0-all","index":{"routing":{"allocation":{"include":{"zone":"a"}}}}}`)
+	s.expect(status, answer, 200, map[string]string{"acknowledged": "true"})
+	status, answer = s.call("GET", path, "")
+	s.expect(status, answer, 200, map[string]string{"index.auto_expand_replicas": "0-all", "index.routing": "{allocation={include={zone=a}}}"})
+
+	for body, reason := range map[string]string{
+		`{}`: "no settings to update",
+		`{"index":{"refresh_interval":"1s"},"index.number_of_replicas":1,"number_of_shards":1}`: "illegal settings: [index.refresh_interval, number_of_shards], these settings may not be configured.",
+		`{"index.routing.allocation.include._tier_preference":"data_hot"}`:                      "illegal settings: [index.routing.allocation.include._tier_preference], these",
+	} {
+		status, answer = s.call("PUT", path, body)
+		s.expect(status, answer, 400, map[string]string{"error.type": "action_request_validation_exception"})
+		if got, _ := document.At(answer, "error.reason").(string); !strings.Contains(got, reason) {
+			t.Errorf("%s: %s", body, got)
+		}
+	}
+	if s.store.indexed["index.number_of_replicas"] != "0" {
+		t.Error("a refused change was made")
+	}
+}

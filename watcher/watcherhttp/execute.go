@@ -10,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pharos/internal/fault"
+	"pharos/internal/httpserver"
 	"pharos/watcher"
 	"pharos/watcher/datemath"
 	"pharos/watcher/document"
@@ -59,11 +60,26 @@ func (a *api) execute(c *gin.Context, user string) (reply, error) {
 	}
 	record, after := a.Engine.Execute(ctx, w, status, trigger, req.options)
 	if req.record {
+		if !pretended(req.options.ActionModes) {
+			if err := a.Executed(ctx, w, record); err != nil {
+				httpserver.LogFault(c, fmt.Errorf("alerts of watch [%s]: %w", id, err))
+			}
+		}
 		if err := a.keep(ctx, id, record, after); err != nil {
 			return reply{}, err
 		}
 	}
 	return ok(pair("_id", record.ID), pair("watch_record", record.Document()))
+}
+
+// pretended reports whether an action was not to be executed for good.
+func pretended(modes map[string]watcher.Mode) bool {
+	for _, m := range modes {
+		if m != watcher.Execute && m != watcher.ForceExecute {
+			return true
+		}
+	}
+	return false
 }
 
 // toExecute is the stored watch with its status, or the inline one with a new

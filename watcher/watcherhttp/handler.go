@@ -75,9 +75,13 @@ type Config struct {
 	Engine     *watcher.Engine
 	Store      watcher.Store
 	Service    Service
+	Settings   Settings
 	Authorizer Authorizer
-	Node       string // this process, named in records
-	Now        func() time.Time
+	// Executed is told of executions that are recorded, unless an action was only
+	// simulated or skipped: that says nothing about alerts.
+	Executed func(context.Context, *watcher.Watch, watcher.Record) error
+	Node     string // this process, named in records
+	Now      func() time.Time
 }
 
 type api struct{ Config }
@@ -111,6 +115,8 @@ func Register(r *gin.Engine, cfg Config) {
 			{"GET POST", "/_query/watches", Monitor, "", a.query},
 			{"POST", "/_start", Manage, "", a.start},
 			{"POST", "/_stop", Manage, "", a.stop},
+			{"GET", "/settings", Manage, "", a.settings},
+			{"PUT", "/settings", Manage, "", a.changeSettings},
 			{"GET", "/stats", Monitor, "metric emit_stacktraces", a.stats},
 			{"GET", "/stats/:metric", Monitor, "metric emit_stacktraces", a.stats},
 		} {

@@ -2,6 +2,8 @@ package watcherhttp_test
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -19,7 +21,9 @@ type memory struct {
 	watches map[string]watcher.Stored
 	seqNo   int64
 	records []watcher.Record
+	told    []watcher.Record // of which alerts heard
 	stopped bool
+	indexed map[string]any // settings of the index; nil: there is no index
 }
 
 func newMemory() *memory { return &memory{watches: map[string]watcher.Stored{}, seqNo: -1} }
@@ -100,6 +104,23 @@ func (m *memory) Record(_ context.Context, r watcher.Record) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.records = append(m.records, r)
+	return nil
+}
+
+func (m *memory) Executed(_ context.Context, _ *watcher.Watch, r watcher.Record) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.told = append(m.told, r)
+	return errors.New("alerts are away")
+}
+
+func (m *memory) Settings(context.Context, string) (map[string]any, error) { return m.indexed, nil }
+
+func (m *memory) ChangeSettings(_ context.Context, changes map[string]any) error {
+	if m.indexed == nil {
+		return fault.New(fault.NotFound, "There is no index.")
+	}
+	maps.Copy(m.indexed, changes)
 	return nil
 }
 

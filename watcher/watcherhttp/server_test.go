@@ -70,7 +70,7 @@ func newStand(t *testing.T, es watcher.Elasticsearch, now func() time.Time) *sta
 	})
 	s := &stand{t: t, store: newMemory()}
 	router := httpserver.NewRouter(tel, httpserver.RouterOptions{Draining: func() bool { return false }})
-	watcherhttp.Register(router, watcherhttp.Config{Engine: engine, Store: s.store, Service: s.store, Authorizer: users{}, Node: "node-1", Now: now})
+	watcherhttp.Register(router, watcherhttp.Config{Engine: engine, Store: s.store, Service: s.store, Settings: s.store, Authorizer: users{}, Executed: s.store.Executed, Node: "node-1", Now: now})
 	s.server = httptest.NewServer(router)
 	t.Cleanup(s.server.Close)
 	return s
