@@ -53,8 +53,8 @@ func (w *world) rights(t *testing.T) {
 		"pharos_analytics":  {monitor: true, add: []string{"metrics-shop.analytics-*"}},
 		"pharos_watcher": {
 			monitor: true, count: []string{"metrics-slo-*"},
-			read:    []string{"logs-*", "traces-*", "metrics-*", "metricbeat-*", "heartbeat-*"},
-			own:     []string{"pharos-watches", "pharos-watch-history-*", "pharos-leases", "pharos-alerts"}, targets: []string{"evil"},
+			read: []string{"logs-*", "traces-*", "metrics-*", "metricbeat-*", "heartbeat-*"},
+			own:  []string{"pharos-watches", "pharos-watch-history-*", "pharos-leases", "pharos-alerts"}, targets: []string{"evil"},
 		},
 		"pharos_intake":     {monitor: true, add: apm},
 		"pharos_apm_server": {monitor: true, add: apm, read: []string{".apm-agent-configuration"}},
