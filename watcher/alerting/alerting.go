@@ -219,7 +219,9 @@ func (s *Service) notifyAlert(ctx context.Context, n Notification, policy *alert
 	err = s.change(ctx, id, func(before alert.Alert) (alert.Alert, error) {
 		before.ID, before.WatchID, before.Group = id, n.Run.WatchID, page.Group
 		after, reason = before.Fire(observed, route, mute, now)
-		if reason == alert.Fired && len(after.Routes) == 1 {
+		// Only pages share a page: what Slack alone was told must not keep anybody
+		// from being woken.
+		if reason == alert.Fired && n.Kind != "" && len(after.Routes) == 1 {
 			joined, lerr := s.lead(ctx, after, now)
 			if lerr != nil {
 				return after, nil // no grouping: page

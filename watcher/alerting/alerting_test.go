@@ -105,19 +105,25 @@ func (w *world) met(id, policy string, payloads ...string) []alert.Reason {
 			w.t.Fatal(err)
 		}
 		reasons = append(reasons, o.Reason)
-		run.ActionID = "chat"
-		_, err = w.service.Notify(w.t.Context(), alerting.Notification{
-			Run: run, Channel: slack.Name, Account: slack.DefaultAccount, To: "#ops", Summary: id + " is bad",
-			Body: func(alerting.Page) (*document.Object, error) {
-				return document.NewObject(document.Pair{Key: "channel", Value: "#ops"}, document.Pair{Key: "text", Value: id + " is bad"}), nil
-			},
-		})
-		if err != nil {
-			w.t.Fatal(err)
-		}
+		w.chat(run)
 	}
 	w.executed(watch, execution, watcher.Executed)
 	return reasons
+}
+
+// chat runs the slack action of a run.
+func (w *world) chat(run watcher.Run) {
+	w.t.Helper()
+	run.ActionID = "chat"
+	_, err := w.service.Notify(w.t.Context(), alerting.Notification{
+		Run: run, Channel: slack.Name, Account: slack.DefaultAccount, To: "#ops", Summary: run.WatchID + " is bad",
+		Body: func(alerting.Page) (*document.Object, error) {
+			return document.NewObject(document.Pair{Key: "channel", Value: "#ops"}, document.Pair{Key: "text", Value: run.WatchID + " is bad"}), nil
+		},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // notMet executes a watch whose condition is not met.
@@ -194,6 +200,15 @@ func TestOneAlertForEachGroup(t *testing.T) {
 		if i := w.pagerduty.Incident(key); i.Open != open || i.Pages != 1 {
 			t.Errorf("%+v, want open %t", i, open)
 		}
+	}
+}
+
+func TestAMessageKeepsNobodyFromBeingPaged(t *testing.T) {
+	w := newWorld(t)
+	const policy = `{"resolve":true,"service":"api","severity":"critical"}`
+	w.chat(watcher.Run{ID: "slow_1", WatchID: "slow", Payload: object(t, `{}`), Metadata: object(t, `{"pharos":`+policy+`}`), Now: w.now})
+	if got := w.met("down", policy, `{}`)[0]; got != alert.Fired || w.pagerduty.Pages() != 1 {
+		t.Errorf("%s, %d pages", got, w.pagerduty.Pages())
 	}
 }
 
