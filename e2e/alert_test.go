@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -149,11 +150,11 @@ func (p *pager) command(t *testing.T, into any, arguments ...string) {
 	cmd.Dir = ".."
 	out, err := cmd.Output()
 	if err != nil {
-		var said string
-		if e, ok := err.(*exec.ExitError); ok {
-			said = string(e.Stderr)
+		var failed *exec.ExitError
+		if errors.As(err, &failed) {
+			t.Logf("pharos %v: %s", arguments, failed.Stderr)
 		}
-		t.Fatalf("pharos %v: %v %s", arguments, err, said)
+		t.Fatalf("pharos %v: %v", arguments, err)
 	}
 	if err := json.Unmarshal(out, into); err != nil {
 		t.Fatalf("pharos %v: %v in %s", arguments, err, out)

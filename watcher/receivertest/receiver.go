@@ -78,7 +78,7 @@ func (r *receiver) Changed() <-chan struct{} {
 func (r *receiver) serve(t testing.TB, addr, path string, maxBody int64, take func(body []byte, header http.Header) (broken []string, status int, answer string)) {
 	t.Helper()
 	r.changed = make(chan struct{})
-	l, err := net.Listen("tcp", addr)
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
