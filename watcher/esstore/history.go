@@ -56,7 +56,7 @@ const (
 	batchBytes   = 4 << 20
 )
 
-var errHistoryFull = errors.New("the history's buffer is full") //nolint:gochecknoglobals // only read
+var errHistoryFull = errors.New("the history's buffer is full")
 
 func (h *History) add(r watcher.Record) error {
 	body, err := json.Marshal(r)
