@@ -40,7 +40,7 @@ type config struct {
 
 // Validate implements env.Validator.
 func (c *config) Validate() error {
-	return errors.Join(c.Elasticsearch.Validate(), c.Analytics.Validate(), c.Retry.Validate())
+	return errors.Join(c.Elasticsearch.Validate(), c.Analytics.Validate(), c.Retry.Validate(), c.Record.Validate())
 }
 
 func main() { os.Exit(process.Main("analytics", version, wire)) }

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"os"
 	"time"
@@ -35,7 +36,9 @@ type config struct {
 }
 
 // Validate implements env.Validator.
-func (c *config) Validate() error { return c.Retry.Validate() }
+func (c *config) Validate() error {
+	return errors.Join(c.Retry.Validate(), c.Record.Validate())
+}
 
 func main() { os.Exit(process.Main("ingest", version, wire)) }
 
