@@ -3,7 +3,6 @@ package api
 import (
 	"fmt"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -62,22 +61,4 @@ func newBrowserID() (string, error) {
 		return "", fmt.Errorf("make browser's id: %w", err)
 	}
 	return id.String(), nil
-}
-
-// network is what a client's address counts for: of IPv6 the /64, all of which
-// is one subscriber's.
-func network(address string) string {
-	ip, err := netip.ParseAddr(address)
-	if err != nil {
-		return "unknown"
-	}
-	ip = ip.Unmap().WithZone("")
-	if ip.Is4() {
-		return ip.String()
-	}
-	net, err := ip.Prefix(64)
-	if err != nil {
-		return "unknown"
-	}
-	return net.String()
 }

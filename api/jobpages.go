@@ -11,6 +11,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"pharos/internal/attempts"
 	"pharos/internal/fault"
 	"pharos/internal/httpserver"
 	"pharos/jobs"
@@ -75,7 +76,7 @@ func (p *jobPages) submit(t task) gin.HandlerFunc {
 			}
 		}
 		ctx := c.Request.Context()
-		from := jobs.Guest{Browser: browser, Address: network(c.ClientIP())}
+		from := jobs.Guest{Browser: browser, Address: attempts.Network(c.ClientIP())}
 		j, err := p.guests.Submit(ctx, from, traceparent(ctx), jobs.Spec{Task: t.name, N: args[0]})
 		if err == nil {
 			err = p.tokens.setBrowser(c, browser)

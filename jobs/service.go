@@ -129,7 +129,7 @@ func (s *Service) submit(ctx context.Context, j Job, allow func(context.Context)
 	if err != nil {
 		return Job{}, fmt.Errorf("make job id: %w", err)
 	}
-	j.ID, j.State, j.CreatedAt = id.String(), Queued, s.Now()
+	j.ID, j.State, j.CreatedAt = id.String(), Queued, s.Now().Truncate(time.Millisecond) // as the store keeps it
 	for range insertTries {
 		existing, err := s.Store.ByKey(ctx, j.Key())
 		if err == nil && !existing.Expired(s.Now()) {

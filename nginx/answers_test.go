@@ -240,6 +240,20 @@ func TestSecurityHeaders(t *testing.T) {
 	}
 }
 
+// A second Cache-Control would change how a client keeps what it has.
+func TestUnchangedAnswersKeepTheirCacheControl(t *testing.T) {
+	t.Parallel()
+	f := start(t, settings{servers: []string{api(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("ETag", `W/"1"`)
+		w.Header().Set("Cache-Control", "private, no-cache")
+		w.WriteHeader(http.StatusNotModified)
+	})}})
+	res, _ := get(t, f.url("/v1/feed"))
+	if got := res.Header.Values("Cache-Control"); res.StatusCode != http.StatusNotModified || !slices.Equal(got, []string{"private, no-cache"}) {
+		t.Errorf("%d, Cache-Control %q", res.StatusCode, got)
+	}
+}
+
 func TestGzip(t *testing.T) {
 	t.Parallel()
 	f := start(t, settings{servers: []string{api(t, func(w http.ResponseWriter, r *http.Request) {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.elastic.co/apm/v2"
+
+	"pharos/funcmetrics"
 )
 
 // Received is an event that came by the bus.
@@ -58,15 +60,18 @@ func (r *Retry) Validate() error {
 	return nil
 }
 
-// WorkerOptions are the parts of a Worker; all are needed.
+// WorkerOptions are the parts of a Worker; all are needed but Recorder.
 type WorkerOptions struct {
 	Group   string
 	Effect  Effect
 	Retry   Retry
 	Tracer  *apm.Tracer
 	Metrics *ConsumerMetrics
-	Report  func(context.Context, error)
-	Now     func() time.Time
+	// Recorder measures each try of a batch as the function shop.{Group}. A try
+	// counts as an error if any event of it failed.
+	Recorder *funcmetrics.Recorder
+	Report   func(context.Context, error)
+	Now      func() time.Time
 }
 
 // Worker stands between bus and effect: it reads messages, continues their
@@ -205,6 +210,14 @@ func (w *Worker) apply(ctx context.Context, jobs []*job) ([]*job, error) {
 // try does the effect. A stop does not interrupt it, so that what was begun is
 // finished and acknowledged.
 func (w *Worker) try(ctx context.Context, jobs []*job) (failed map[int]error, err error) {
+	measured := w.opts.Recorder.Track("shop." + w.opts.Group)
+	defer func() {
+		outcome := err
+		if len(failed) > 0 {
+			outcome = ErrFaulty
+		}
+		measured(&outcome)
+	}()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.opts.Retry.ApplyTimeout)
 	defer cancel()
 	defer func() {

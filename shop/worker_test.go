@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.elastic.co/apm/v2/apmtest"
 
+	"pharos/funcmetrics"
 	"pharos/shop"
 )
 
@@ -56,6 +57,52 @@ func newWorker(e *effect) (*shop.Worker, *prometheus.Registry) {
 		Retry:  shop.Retry{MaxTries: 3, Pause: time.Millisecond, MaxPause: 10 * time.Millisecond, ApplyTimeout: time.Second},
 		Report: func(context.Context, error) {},
 	}), reg
+}
+
+// recorded notes what a Recorder pushed.
+type recorded struct{ got chan funcmetrics.Record }
+
+func (r recorded) Push(_ context.Context, _ string, rs []funcmetrics.Record) error {
+	for _, record := range rs {
+		r.got <- record
+	}
+	return nil
+}
+
+// Each try is a call of the consumer's function; one in which an event failed,
+// or that panicked, is an error.
+func TestWorkerIsMeasured(t *testing.T) {
+	sink := recorded{make(chan funcmetrics.Record, 10)}
+	recorder := funcmetrics.NewRecorder(sink, funcmetrics.Config{Buffer: 10, Batch: 10, Every: time.Millisecond}, func(context.Context, error) {})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- recorder.Run(ctx) }()
+	w := shop.NewWorker(shop.WorkerOptions{
+		Group: "ingest", Tracer: apmtest.DiscardTracer, Metrics: shop.NewConsumerMetrics(prometheus.NewRegistry(), "ingest"), Now: time.Now,
+		Retry:  shop.Retry{MaxTries: 5, Pause: time.Millisecond, MaxPause: time.Millisecond, ApplyTimeout: time.Second},
+		Report: func(context.Context, error) {}, Recorder: recorder,
+		Effect: &effect{apply: func(try int, _ []string) (map[int]error, error) {
+			switch try {
+			case 1:
+				return nil, errors.New("away")
+			case 2:
+				return map[int]error{0: errors.New("refused")}, nil
+			}
+			return nil, nil
+		}},
+	})
+	if dead, err := w.Handle(t.Context(), messages("1")); err != nil || len(dead) != 0 {
+		t.Fatal(dead, err)
+	}
+	for i, failed := range []bool{true, true, false} {
+		if got := <-sink.got; got.FuncName != "shop.ingest" || got.Failed != failed {
+			t.Errorf("try %d: %+v", i+1, got)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }
 
 func deadIDs(dead []shop.DeadLetter) string {

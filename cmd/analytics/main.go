@@ -13,8 +13,11 @@ import (
 	"go.uber.org/zap"
 
 	"pharos/elastic"
+	"pharos/funcmetrics"
+	"pharos/funcmetrics/redisqueue"
 	"pharos/internal/httpserver"
 	"pharos/internal/process"
+	"pharos/internal/redisconn"
 	"pharos/shop"
 	"pharos/shop/busconn"
 	"pharos/shop/mongostore"
@@ -29,11 +32,15 @@ type config struct {
 	Elasticsearch elastic.Config
 	Analytics     shop.AnalyticsConfig
 	Retry         shop.Retry
+
+	Redis  redisconn.Config
+	Record funcmetrics.Config
+	List   redisqueue.Config
 }
 
 // Validate implements env.Validator.
 func (c *config) Validate() error {
-	return errors.Join(c.Elasticsearch.Validate(), c.Analytics.Validate(), c.Retry.Validate())
+	return errors.Join(c.Elasticsearch.Validate(), c.Analytics.Validate(), c.Retry.Validate(), c.Record.Validate())
 }
 
 func main() { os.Exit(process.Main("analytics", version, wire)) }
@@ -59,6 +66,16 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 		return nil, err
 	}
 
+	rdb, err := redisconn.Open(cfg.Redis)
+	if err != nil {
+		return nil, err
+	}
+	p.OnStop("redis", func(context.Context) error { return rdb.Close() })
+	redisconn.RegisterMetrics(p.Metrics, "commands", rdb)
+	recorder := funcmetrics.NewRecorder(redisqueue.New(rdb, cfg.List), cfg.Record, report)
+	p.Go("function metrics", recorder.Run)
+	recorder.RegisterMetrics(p.Metrics)
+
 	bus, err := busconn.Open(busconn.Options{Consumer: p.Service.Node, Report: report, Metrics: p.Metrics})
 	if err != nil {
 		return nil, err
@@ -81,7 +98,7 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 	metrics := shop.NewConsumerMetrics(p.Metrics, shop.GroupAnalytics)
 	worker := shop.NewWorker(shop.WorkerOptions{
 		Group: shop.GroupAnalytics, Effect: analytics, Retry: cfg.Retry,
-		Tracer: p.Tracer, Metrics: metrics, Report: report, Now: time.Now,
+		Tracer: p.Tracer, Metrics: metrics, Recorder: recorder, Report: report, Now: time.Now,
 	})
 	p.Go("backlog", func(ctx context.Context) error { return metrics.Watch(ctx, bus, shop.GroupAnalytics, report) })
 	p.Go("consumer", func(ctx context.Context) error { return bus.Consume(ctx, shop.GroupAnalytics, worker.Handle) })

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"os"
 	"time"
@@ -10,8 +11,11 @@ import (
 	"go.elastic.co/apm/module/apmzap/v2"
 	"go.uber.org/zap"
 
+	"pharos/funcmetrics"
+	"pharos/funcmetrics/redisqueue"
 	"pharos/internal/httpserver"
 	"pharos/internal/process"
+	"pharos/internal/redisconn"
 	"pharos/shop"
 	"pharos/shop/busconn"
 	"pharos/shop/mongostore"
@@ -25,10 +29,16 @@ type config struct {
 	MongoDB mongostore.Config
 	Events  mongostore.EventsConfig
 	Retry   shop.Retry
+
+	Redis  redisconn.Config
+	Record funcmetrics.Config
+	List   redisqueue.Config
 }
 
 // Validate implements env.Validator.
-func (c *config) Validate() error { return c.Retry.Validate() }
+func (c *config) Validate() error {
+	return errors.Join(c.Retry.Validate(), c.Record.Validate())
+}
 
 func main() { os.Exit(process.Main("ingest", version, wire)) }
 
@@ -49,6 +59,16 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 		return nil, err
 	}
 
+	rdb, err := redisconn.Open(cfg.Redis)
+	if err != nil {
+		return nil, err
+	}
+	p.OnStop("redis", func(context.Context) error { return rdb.Close() })
+	redisconn.RegisterMetrics(p.Metrics, "commands", rdb)
+	recorder := funcmetrics.NewRecorder(redisqueue.New(rdb, cfg.List), cfg.Record, report)
+	p.Go("function metrics", recorder.Run)
+	recorder.RegisterMetrics(p.Metrics)
+
 	bus, err := busconn.Open(busconn.Options{Consumer: p.Service.Node, Report: report, Metrics: p.Metrics})
 	if err != nil {
 		return nil, err
@@ -57,7 +77,7 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 	metrics := shop.NewConsumerMetrics(p.Metrics, shop.GroupIngest)
 	worker := shop.NewWorker(shop.WorkerOptions{
 		Group: shop.GroupIngest, Effect: shop.NewIngest(events), Retry: cfg.Retry,
-		Tracer: p.Tracer, Metrics: metrics, Report: report, Now: time.Now,
+		Tracer: p.Tracer, Metrics: metrics, Recorder: recorder, Report: report, Now: time.Now,
 	})
 	p.Go("backlog", func(ctx context.Context) error { return metrics.Watch(ctx, bus, shop.GroupIngest, report) })
 	p.Go("consumer", func(ctx context.Context) error { return bus.Consume(ctx, shop.GroupIngest, worker.Handle) })

@@ -23,13 +23,15 @@ die() {
 }
 
 setting_names() { sed -n 's/^\([A-Z][A-Z0-9_]*\)=.*/\1/p' "$PHAROS_ROOT/.env.example"; }
+# Those that need not be set: commented out, with their default.
+tuning_names() { sed -n 's/^# \([A-Z][A-Z0-9_]*\)=.*/\1/p' "$PHAROS_ROOT/.env.example"; }
 
 # load_settings FILE exports the settings of an .env. As with docker compose, a
 # variable of the environment wins.
 load_settings() {
 	local name
 	local -A given=()
-	for name in $(setting_names); do
+	for name in $(setting_names) $(tuning_names); do
 		[[ -z ${!name-} ]] || given[$name]=${!name}
 	done
 	set -a

@@ -153,6 +153,9 @@ start_stack() {
 	for name in $(setting_names) "${DERIVED[@]}"; do
 		is_secret "$name" || settings+=("$name=${!name}")
 	done
+	for name in $(tuning_names); do
+		[[ -z ${!name-} || " ${DERIVED[*]} " == *" $name "* ]] || settings+=("$name=${!name}")
+	done
 	# All settings with the secrets: for the supervisor, to fill in its file.
 	# Written as the stack's user, as is everything in that user's folders.
 	# shellcheck disable=SC2016

@@ -234,7 +234,8 @@ func (s *Server) timeline(c *gin.Context) {
 		c.Writer.Header().Add(degradedHeader, string(part))
 	}
 	if len(page.Degraded) > 0 && page.Age > 0 {
-		c.Header("Age", strconv.FormatInt(int64(page.Age/time.Second), 10))
+		// Rounded up: 0 would say that it is not stale.
+		c.Header("Age", strconv.FormatInt(int64((page.Age+time.Second-1)/time.Second), 10))
 	}
 	c.Data(http.StatusOK, "application/json; charset=utf-8", page.JSON)
 }

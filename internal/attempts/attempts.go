@@ -98,7 +98,7 @@ type Attempt struct {
 // address is counted for when an attempt has failed, since many people who
 // sign in at once may share it.
 func (l *Limiter) Begin(ctx context.Context, handle, address string) (*Attempt, time.Duration, error) {
-	a := &Attempt{cfg: l.cfg, counters: l.shared, handle: handleKey(handle), address: addressKey(address)}
+	a := &Attempt{cfg: l.cfg, counters: l.shared, handle: handleKey(handle), address: "signin:address:" + Network(address)}
 	wait, err := a.counters.begin(ctx, a.handle, a.address, l.cfg)
 	if err != nil {
 		a.counters = l.local
@@ -129,18 +129,19 @@ func handleKey(handle string) string {
 	return "signin:handle:" + hex.EncodeToString(sum[:])
 }
 
-// addressKey names an IPv4 address, or the /64 network that an IPv6 address is
-// in: who has one address of it has them all.
-func addressKey(address string) string {
-	const network = 64
-	if ip, err := netip.ParseAddr(address); err == nil {
-		ip = ip.Unmap().WithZone("")
-		if p, err := ip.Prefix(network); ip.Is6() && err == nil {
-			return "signin:address:" + p.String()
-		}
-		return "signin:address:" + ip.String()
+// Network is what a client's address counts for: of IPv6 the /64, all of which
+// is one subscriber's. What is no address counts for itself.
+func Network(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return address
 	}
-	return "signin:address:" + address
+	ip = ip.Unmap().WithZone("")
+	if ip.Is4() {
+		return ip.String()
+	}
+	const subscriber = 64
+	return netip.PrefixFrom(ip, subscriber).Masked().String()
 }
 
 // shared counts in Redis, by Redis's clock. A counter is a hash with the fields

@@ -49,11 +49,11 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-func TestAddressKey(t *testing.T) {
+func TestNetwork(t *testing.T) {
 	for address, want := range map[string]string{
-		"192.0.2.7": "192.0.2.7", "::ffff:192.0.2.7": "192.0.2.7", "2001:db8:1:2:3::4": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64", "": "",
+		"192.0.2.7": "192.0.2.7", "::ffff:192.0.2.7": "192.0.2.7", "2001:db8:1:2:3::4": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64", "": "", "not an address": "not an address",
 	} {
-		if got := addressKey(address); got != "signin:address:"+want {
+		if got := Network(address); got != want {
 			t.Errorf("%q: %q", address, got)
 		}
 	}
