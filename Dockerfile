@@ -64,4 +64,5 @@ ENTRYPOINT ["/intake"]
 
 FROM base AS pharos
 COPY --from=build /out/pharos /pharos
+COPY objectives /objectives
 ENTRYPOINT ["/pharos"]
