@@ -94,7 +94,7 @@ func TestTakeAndRemove(t *testing.T) {
 		}
 		return b
 	}
-	first, second, none := take(50*time.Millisecond), take(time.Minute), take(time.Minute)
+	first, second, none := take(time.Second), take(time.Minute), take(time.Minute)
 	if !slices.Equal(first.Records, rs[:3]) || !slices.Equal(second.Records, rs[3:]) || none.ID != "" {
 		t.Fatalf("took %v, %v, %v", first, second, none)
 	}
@@ -102,7 +102,7 @@ func TestTakeAndRemove(t *testing.T) {
 	if err != nil || len(live) != 5 {
 		t.Errorf("%d live, %v", len(live), err)
 	}
-	time.Sleep(60 * time.Millisecond)
+	time.Sleep(1100 * time.Millisecond)
 	if again := take(time.Minute); again.ID != first.ID || !slices.Equal(again.Records, first.Records) {
 		t.Errorf("abandoned batch: %v", again)
 	}

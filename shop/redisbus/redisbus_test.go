@@ -213,7 +213,7 @@ func TestKillerMessage(t *testing.T) {
 
 func TestDedupe(t *testing.T) {
 	rdb := connect(t)
-	d := redisbus.NewDedupe(rdb, redisbus.DedupeConfig{TTL: 100 * time.Millisecond})
+	d := redisbus.NewDedupe(rdb, redisbus.DedupeConfig{TTL: time.Second})
 	a, b := uuid.NewString(), uuid.NewString()
 	if err := d.Remember(t.Context(), []string{a}); err != nil {
 		t.Fatal(err)
@@ -221,7 +221,7 @@ func TestDedupe(t *testing.T) {
 	if seen, err := d.Seen(t.Context(), []string{b, a}); err != nil || seen[0] || !seen[1] {
 		t.Errorf("%v %v", seen, err)
 	}
-	time.Sleep(150 * time.Millisecond)
+	time.Sleep(1100 * time.Millisecond)
 	if seen, err := d.Seen(t.Context(), []string{a}); err != nil || seen[0] {
 		t.Errorf("after its time: %v %v", seen, err)
 	}
