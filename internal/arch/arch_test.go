@@ -99,6 +99,7 @@ var plumbing = map[string][]string{
 	"internal/lifecycle":   {},
 	"internal/obs":         {},
 	"internal/httpserver":  {"internal/fault", "internal/obs"},
+	"internal/look":        {"internal/fault", "internal/httpserver"},
 	"internal/redisconn":   {"internal/env", "internal/resilience"},
 	"internal/process":     {"internal/env", "internal/httpserver", "internal/lifecycle", "internal/obs"},
 	"internal/mongoconn":   {"internal/env", "internal/obs"},
