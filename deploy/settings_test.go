@@ -105,7 +105,7 @@ func TestTuningReachesEveryGoProcess(t *testing.T) {
 		if _, ok := processes[m[1]]; !ok {
 			t.Errorf("no process reads %s", m[1])
 		}
-		for _, service := range []string{"api", "feed", "jobs", "ingest", "analytics", "watcher"} {
+		for _, service := range []string{"api", "feed", "jobs", "ingest", "analytics", "watcher", "console"} {
 			if _, ok := services[service].Environment[m[1]]; !ok {
 				t.Errorf("%s does not get %s", service, m[1])
 			}

@@ -58,9 +58,10 @@ func (w *world) rights(t *testing.T) {
 		},
 		"pharos_intake":     {monitor: true, add: apm},
 		"pharos_apm_server": {monitor: true, add: apm, read: []string{".apm-agent-configuration"}},
-		"pharos_support":    {read: []string{"logs-*", "traces-apm*", "heartbeat-*"}},
-		"pharos_oncall":     {read: []string{"logs-*", "traces-*", "metrics-*", "metricbeat-*", "heartbeat-*"}},
-		"pharos_viewer":     {read: []string{"metrics-*", "metricbeat-*", "heartbeat-*"}},
+		"pharos_console":    {monitor: true, read: []string{"heartbeat-*", "metrics-slo-*", "pharos-incidents", "pharos-silences"}},
+		"pharos_support":    {person: true, read: []string{"logs-*", "traces-apm*", "heartbeat-*"}},
+		"pharos_oncall":     {person: true, read: []string{"logs-*", "traces-*", "metrics-*", "metricbeat-*", "heartbeat-*"}},
+		"pharos_viewer":     {person: true, read: []string{"metrics-*", "metricbeat-*", "heartbeat-*"}},
 	}
 	for role := range w.accounts {
 		if _, ok := table[role]; !ok {
@@ -82,7 +83,7 @@ func (w *world) rights(t *testing.T) {
 				t.Fatal(err)
 			}
 			for p, has := range got.Cluster {
-				if has != (p == "monitor" && want.monitor) {
+				if has != (p == "monitor" && want.monitor || p == "manage_own_api_key" && want.person) {
 					t.Errorf("cluster %s: %t", p, has)
 				}
 			}
