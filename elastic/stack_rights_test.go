@@ -42,6 +42,7 @@ func (w *world) rights(t *testing.T) {
 	apm := []string{"traces-apm*", "metrics-apm*", "logs-apm*"}
 	table := map[string]struct {
 		monitor   bool
+		person    bool // signs in to the console, which revokes its key
 		add, read []string
 		own       []string // all but to delete or change the index
 		targets   []string // documents written and read, none deleted

@@ -107,7 +107,7 @@ check_ports() {
 	local name port address inode lowest
 	local -A seen=()
 	lowest=$(cat /proc/sys/net/ipv4/ip_unprivileged_port_start 2>/dev/null || echo 1024)
-	for name in $(setting_names | grep '_PORT$'); do
+	for name in $(port_names); do
 		[[ $name != NGINX_TLS_PORT || -n $TLS_CERT_FILE ]] || continue
 		port=${!name}
 		address=127.0.0.1
