@@ -383,6 +383,12 @@ func (r *Request) Here(pairs ...string) (string, error) {
 	return link(strings.TrimSuffix(r.Request.URL.Path, ".json"), r.Request.URL.Query(), pairs)
 }
 
+// Parameters are those of the address.
+func (r *Request) Parameters() url.Values { return r.Request.URL.Query() }
+
+// Path is the address without parameters.
+func (r *Request) Path() string { return r.Request.URL.Path }
+
 // JSONLink is where a program gets what this page shows.
 func (r *Request) JSONLink() (string, error) {
 	path := r.Request.URL.Path

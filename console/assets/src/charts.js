@@ -80,6 +80,14 @@ function draw(figure) {
   }
   const axis = { stroke: muted, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, font: `12px ${token("sans")}` };
   plot.replaceChildren();
+  // The day where a tick is midnight or the first one, else the time of day.
+  const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+  const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: chart.to - chart.from < 300 ? "2-digit" : undefined, hourCycle: "h23" });
+  const times = (_, ticks) => ticks.map((t, i) => {
+    const at = new Date(t * 1000);
+    const midnight = at.getHours() === 0 && at.getMinutes() === 0;
+    return midnight || (i === 0 && chart.to - chart.from > 86400) ? day.format(at) : clock.format(at);
+  });
   const u = new uPlot({
     width: plot.clientWidth, height: Number(figure.dataset.height) || 160,
     cursor: { ...cursor, points: { size: 5 } },
@@ -88,8 +96,8 @@ function draw(figure) {
       x: { time: true, range: () => [chart.from, chart.to] },
       y: chart.log ? { distr: 3 } : { range: (_, low, high) => [0, high > 0 ? high * 1.05 : 1] },
     },
-    axes: [axis, { ...axis, size: 64, values: (_, ticks) => ticks.map((t) => (t == null ? "" : write(chart.unit, t))) }],
-    series: [{ label: "time" }, ...series],
+    axes: [{ ...axis, values: times, space: 72 }, { ...axis, size: 64, values: (_, ticks) => ticks.map((t) => (t == null ? "" : write(chart.unit, t))) }],
+    series: [{ label: "time", value: (_, t) => (t == null ? "" : new Date(t * 1000).toLocaleString(undefined, { hourCycle: "h23" })) }, ...series],
     hooks: {
       setSelect: [(self) => {
         if (self.select.width < 4) return;
