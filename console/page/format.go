@@ -85,13 +85,16 @@ func Availability(share float64) string {
 	if share >= 1 {
 		return "100\u00a0%"
 	}
-	bad := 1 - share
+	// Two digits of what is bad, and at least two after the point.
 	after := 2
-	if bad < 0.1 {
-		after = min(int(math.Ceil(-math.Log10(bad))), 7)
+	if bad := 1 - share; bad < 0.1 {
+		after = min(max(2, int(math.Ceil(-math.Log10(bad)))-1), 11)
 	}
 	// Cut, not rounded, so that 99.999 never looks like 100.
 	scale := math.Pow(10, float64(after))
 	text := strconv.FormatFloat(math.Floor(share*100*scale+1e-6)/scale, 'f', after, 64)
+	for len(text)-strings.Index(text, ".")-1 > 2 && strings.HasSuffix(text, "0") {
+		text = strings.TrimSuffix(text, "0")
+	}
 	return text + "\u00a0%"
 }
