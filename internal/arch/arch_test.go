@@ -38,6 +38,7 @@ var may = map[string][]string{
 	"watcher/fields":    {"watcher/document", "watcher/mustache"},
 	"watcher/httpcall":  {"watcher/document", "watcher/fields", "watcher/mustache"},
 	"watcher/alert":     {"watcher/document", "watcher/fields"},
+	"incident":          {"watcher/alert"},
 	"watcher/alerting":  {"watcher", "watcher/alert", "watcher/document", "watcher/outbox"},
 	"watcher/outbox":    {"watcher/httpcall"},
 	"watcher/lease":     {},
@@ -55,7 +56,10 @@ var may = map[string][]string{
 	"watcher/action/logging":   {"watcher", "watcher/document", "watcher/fields", "watcher/mustache"},
 	"watcher/action/pagerduty": {"watcher", "watcher/alert", "watcher/alerting", "watcher/document", "watcher/fields", "watcher/httpcall", "watcher/mustache", "watcher/outbox"},
 	"watcher/action/slack":     {"watcher", "watcher/alert", "watcher/alerting", "watcher/document", "watcher/fields", "watcher/httpcall", "watcher/mustache", "watcher/outbox"},
-	"watcher/alertstore":       {"watcher", "watcher/alert", "watcher/alerting", "watcher/document", "watcher/outbox"},
+	"incident/incidentstore":   {"incident", "watcher/esdoc"},
+	"watcher/alertstore":       {"watcher", "watcher/alert", "watcher/alerting", "watcher/esdoc", "watcher/outbox"},
+	"watcher/esdoc":            {"watcher/document"},
+	"watcher/viewstore":        {"watcher/esdoc"},
 	"watcher/esstore":          {"watcher", "watcher/document", "watcher/lease"},
 	"watcher/receivertest":     {},
 	"watcher/action/webhook":   {"watcher", "watcher/document", "watcher/httpcall", "watcher/mustache"},
@@ -73,6 +77,7 @@ var may = map[string][]string{
 	"api":                   {"api/openapi", "feed", "feed/feedhttp", "funcmetrics", "jobs", "shop", "tasks"},
 	"api/openapi":           {},
 	"intake":                {"elastic"},
+	"watcher/alerthttp":     {"incident", "watcher", "watcher/alert", "watcher/alerting", "watcher/document", "watcher/esstore", "watcher/replay", "watcher/viewstore"},
 	"watcher/watcherhttp":   {"watcher", "watcher/datemath", "watcher/document"},
 	"accesslog":             {"elastic"},
 	"watcher/pagerdutyhook": {"watcher/alerting"},
@@ -86,7 +91,7 @@ var may = map[string][]string{
 	"cmd/ingest":    {"funcmetrics", "funcmetrics/redisqueue", "shop", "shop/busconn", "shop/mongostore"},
 	"cmd/analytics": {"elastic", "funcmetrics", "funcmetrics/redisqueue", "shop", "shop/busconn", "shop/mongostore"},
 	"cmd/pharos":    {"accesslog", "elastic", "feed/mongostore", "load", "shop", "shop/busconn", "slo", "slo/rollup", "watcher/action/pagerduty", "watcher/action/slack", "watcher/alert", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/httpcall", "watcher/outbox", "watcher/replay"},
-	"cmd/watcher":   {"elastic", "slo", "slo/rollup", "watcher", "watcher/action/email", "watcher/action/index", "watcher/action/logging", "watcher/action/pagerduty", "watcher/action/slack", "watcher/action/webhook", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/esstore", "watcher/httpcall", "watcher/lease", "watcher/mustache", "watcher/outbox", "watcher/pagerdutyhook", "watcher/scheduler", "watcher/shipped", "watcher/watchdog", "watcher/watcherhttp"},
+	"cmd/watcher":   {"elastic", "incident", "incident/incidentstore", "slo", "slo/rollup", "watcher", "watcher/action/email", "watcher/action/index", "watcher/action/logging", "watcher/action/pagerduty", "watcher/action/slack", "watcher/action/webhook", "watcher/alert", "watcher/alerthttp", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/esstore", "watcher/httpcall", "watcher/lease", "watcher/mustache", "watcher/outbox", "watcher/pagerdutyhook", "watcher/scheduler", "watcher/shipped", "watcher/viewstore", "watcher/watchdog", "watcher/watcherhttp"},
 }
 
 // plumbing lists what the packages under internal/ may import of each other.
