@@ -23,6 +23,8 @@ die() {
 }
 
 setting_names() { sed -n 's/^\([A-Z][A-Z0-9_]*\)=.*/\1/p' "$PHAROS_ROOT/.env.example"; }
+# Where our own servers listen; SMTP_PORT is another's.
+port_names() { setting_names | grep '_PORT$' | grep -vx SMTP_PORT; }
 # Those that need not be set: commented out, with their default.
 tuning_names() { sed -n 's/^# \([A-Z][A-Z0-9_]*\)=.*/\1/p' "$PHAROS_ROOT/.env.example"; }
 

@@ -12,6 +12,9 @@ missing_packages() {
 	{ have mariadbd && have mariadb-install-db; } || say mariadb-server
 	java_home >/dev/null || say default-jre-headless
 	have shellcheck || say shellcheck
+	have npm || say npm
+	# Tests look at pages.
+	[[ -z ${NEED_BROWSER-} ]] || have chromium || say chromium
 	# Only for what is not in the cache yet.
 	[[ -d $ELASTICSEARCH_DIR && -d $KAFKA_DIR ]] || have mvn || say maven
 	[[ -d $ELASTICSEARCH_DIR && -d $MONGOD_DIR ]] || have unzip || say unzip
@@ -106,7 +109,7 @@ check_ports() {
 	local name port address inode lowest
 	local -A seen=()
 	lowest=$(cat /proc/sys/net/ipv4/ip_unprivileged_port_start 2>/dev/null || echo 1024)
-	for name in $(setting_names | grep '_PORT$'); do
+	for name in $(port_names); do
 		[[ $name != NGINX_TLS_PORT || -n $TLS_CERT_FILE ]] || continue
 		port=${!name}
 		address=127.0.0.1

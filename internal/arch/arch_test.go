@@ -83,6 +83,12 @@ var may = map[string][]string{
 	"watcher/pagerdutyhook": {"watcher/alerting"},
 	"watcher/replay":        {"elastic", "watcher", "watcher/action/email", "watcher/action/index", "watcher/action/logging", "watcher/action/pagerduty", "watcher/action/slack", "watcher/action/webhook", "watcher/alert", "watcher/alerting", "watcher/document", "watcher/httpcall", "watcher/mustache", "watcher/outbox"},
 	"load":                  {"funcmetrics"},
+	"console/assets":        {},
+	"console/assets/bundle": {},
+	"console/overview":      {"console/page", "console/watcherapi", "elastic", "shop", "slo"},
+	"console/page":          {"console/session", "elastic"},
+	"console/session":       {"elastic"},
+	"console/watcherapi":    {},
 	// wiring
 	"cmd/api":       {"api", "funcmetrics", "funcmetrics/redisqueue", "funcmetrics/sqlstore", "jobs", "jobs/mongostore", "jobs/taskqueue", "shop", "shop/busconn", "shop/redisbus"},
 	"cmd/jobs":      {"funcmetrics", "funcmetrics/redisqueue", "funcmetrics/sqlstore", "jobs", "jobs/mongostore", "jobs/taskqueue"},
@@ -91,6 +97,7 @@ var may = map[string][]string{
 	"cmd/ingest":    {"funcmetrics", "funcmetrics/redisqueue", "shop", "shop/busconn", "shop/mongostore"},
 	"cmd/analytics": {"elastic", "funcmetrics", "funcmetrics/redisqueue", "shop", "shop/busconn", "shop/mongostore"},
 	"cmd/pharos":    {"accesslog", "elastic", "feed/mongostore", "incident", "load", "shop", "shop/busconn", "slo", "slo/rollup", "watcher/action/pagerduty", "watcher/action/slack", "watcher/alert", "watcher/alerting", "watcher/document", "watcher/httpcall", "watcher/outbox", "watcher/replay"},
+	"cmd/console":   {"console/assets", "console/overview", "console/page", "console/session", "console/watcherapi", "elastic", "slo"},
 	"cmd/watcher":   {"elastic", "incident", "incident/incidentstore", "slo", "slo/rollup", "watcher", "watcher/action/email", "watcher/action/index", "watcher/action/logging", "watcher/action/pagerduty", "watcher/action/slack", "watcher/action/webhook", "watcher/alert", "watcher/alerthttp", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/esstore", "watcher/httpcall", "watcher/lease", "watcher/mustache", "watcher/outbox", "watcher/pagerdutyhook", "watcher/scheduler", "watcher/shipped", "watcher/viewstore", "watcher/watchdog", "watcher/watcherhttp"},
 }
 
@@ -134,6 +141,7 @@ var drivers = map[string][]string{
 	"github.com/microcosm-cc/bluemonday":  {"watcher/action/email"},
 	"github.com/wneessen/go-mail":         {"watcher/action/email"},
 	"github.com/rs/cors":                  {"api"},
+	"github.com/evanw/esbuild":            {"console/assets/bundle"},
 	"github.com/alecthomas/kong":          {"cmd/pharos"},
 	"gopkg.in/natefinch/lumberjack.v2":    {"internal/obs"},
 	"go.elastic.co/ecszap":                {"internal/obs"},

@@ -1,0 +1,112 @@
+// Command console serves the operators' pages and the public status page.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"time"
+	_ "time/tzdata" // readers' zones, where the system has none
+
+	"pharos/console/assets"
+	"pharos/console/overview"
+	"pharos/console/page"
+	"pharos/console/session"
+	"pharos/console/watcherapi"
+	"pharos/elastic"
+	"pharos/internal/httpserver"
+	"pharos/internal/process"
+	"pharos/slo"
+)
+
+var version = "dev" // set by the linker
+
+type config struct {
+	Elasticsearch elastic.Config
+	Sessions      session.Config
+	// WatcherURL is where the watcher's API is.
+	WatcherURL string `env:"WATCHER_URL,required,notEmpty"`
+	// ObjectivesDir holds the objectives, *.yaml; empty: there are none.
+	ObjectivesDir string `env:"OBJECTIVES_DIR"`
+	// Timeout bounds all that one page asks for.
+	Timeout time.Duration `env:"CONSOLE_TIMEOUT" envDefault:"10s"`
+}
+
+// Validate implements env.Validator.
+func (c *config) Validate() error {
+	errs := []error{c.Elasticsearch.Validate(), c.Sessions.Validate()}
+	if u, err := url.Parse(c.WatcherURL); err != nil || u.Host == "" || u.User != nil {
+		errs = append(errs, errors.New("WATCHER_URL must be an address as in http://127.0.0.1:8095"))
+	}
+	if c.Timeout < time.Second || c.Timeout > time.Minute {
+		errs = append(errs, errors.New("CONSOLE_TIMEOUT must be between 1s and 1m"))
+	}
+	return errors.Join(errs...)
+}
+
+func main() { os.Exit(process.Main("console", version, wire)) }
+
+func wire(_ context.Context, p *process.Process, cfg *config) (http.Handler, error) {
+	es, err := elastic.New(cfg.Elasticsearch)
+	if err != nil {
+		return nil, err
+	}
+	sessions, err := session.New(es, cfg.Sessions, time.Now, rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	files, err := assets.New("/assets/")
+	if err != nil {
+		return nil, err
+	}
+	objectives, err := loadObjectives(cfg.ObjectivesDir)
+	if err != nil {
+		return nil, err
+	}
+	watcher := watcherapi.New(cfg.WatcherURL)
+
+	r := httpserver.NewRouter(p.Telemetry, httpserver.RouterOptions{
+		Draining: p.Server.Draining,
+		Checks:   []httpserver.Check{{Name: "elasticsearch", Ready: es.Ping}},
+	})
+	site, err := page.NewSite(r, page.Config{
+		Elasticsearch: es, Sessions: sessions, Assets: files, Now: time.Now, Timeout: cfg.Timeout,
+		Environment: p.Service.Environment, Region: p.Service.Region,
+	})
+	if err != nil {
+		return nil, err
+	}
+	pages := []page.Page{
+		overview.Overview{Watcher: watcher, Availability: named(objectives, "availability")}.Page(),
+	}
+	for _, p := range pages {
+		if err := site.Add(p); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+func loadObjectives(dir string) ([]slo.Objective, error) {
+	if dir == "" {
+		return nil, nil
+	}
+	objectives, err := slo.Load(os.DirFS(dir), ".")
+	if err != nil {
+		return nil, fmt.Errorf("OBJECTIVES_DIR: %w", err)
+	}
+	return objectives, nil
+}
+
+func named(objectives []slo.Objective, name string) *slo.Objective {
+	i := slices.IndexFunc(objectives, func(o slo.Objective) bool { return o.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &objectives[i]
+}
