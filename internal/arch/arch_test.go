@@ -78,6 +78,7 @@ var may = map[string][]string{
 	"watcher/pagerdutyhook": {"watcher/alerting"},
 	"watcher/replay":        {"elastic", "watcher", "watcher/action/email", "watcher/action/index", "watcher/action/logging", "watcher/action/pagerduty", "watcher/action/slack", "watcher/action/webhook", "watcher/alert", "watcher/alerting", "watcher/document", "watcher/httpcall", "watcher/mustache", "watcher/outbox"},
 	"load":                  {"funcmetrics"},
+	"console/kql":           {"elastic", "watcher/datemath"},
 	// wiring
 	"cmd/api":       {"api", "funcmetrics", "funcmetrics/redisqueue", "funcmetrics/sqlstore", "jobs", "jobs/mongostore", "jobs/taskqueue", "shop", "shop/busconn", "shop/redisbus"},
 	"cmd/jobs":      {"funcmetrics", "funcmetrics/redisqueue", "funcmetrics/sqlstore", "jobs", "jobs/mongostore", "jobs/taskqueue"},
