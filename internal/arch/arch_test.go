@@ -80,6 +80,7 @@ var may = map[string][]string{
 	"load":                  {"funcmetrics"},
 	"console/assets":        {},
 	"console/assets/bundle": {},
+	"console/kql":           {"elastic", "watcher/datemath"},
 	"console/overview":      {"console/page", "console/watcherapi", "elastic", "shop", "slo"},
 	"console/page":          {"console/session", "elastic"},
 	"console/session":       {"elastic"},
