@@ -16,7 +16,9 @@ import (
 	"pharos/console/assets"
 	"pharos/console/overview"
 	"pharos/console/page"
+	"pharos/console/services"
 	"pharos/console/session"
+	"pharos/console/traces"
 	"pharos/console/watcherapi"
 	"pharos/elastic"
 	"pharos/internal/httpserver"
@@ -84,6 +86,8 @@ func wire(_ context.Context, p *process.Process, cfg *config) (http.Handler, err
 	pages := []page.Page{
 		overview.Overview{Watcher: watcher, Availability: named(objectives, "availability")}.Page(),
 	}
+	pages = append(pages, traces.Traces{}.Pages()...)
+	pages = append(pages, services.Services{Watcher: watcher}.Pages()...)
 	for _, p := range pages {
 		if err := site.Add(p); err != nil {
 			return nil, err

@@ -88,7 +88,10 @@ var may = map[string][]string{
 	"console/overview":      {"console/page", "console/watcherapi", "elastic", "shop", "slo"},
 	"console/page":          {"console/session", "elastic"},
 	"console/session":       {"elastic"},
+	"console/services":      {"console/kql", "console/page", "console/session", "console/watcherapi", "elastic"},
+	"console/traces":        {"console/kql", "console/page", "console/session", "elastic"},
 	"console/watcherapi":    {},
+	"console/kql":           {"elastic", "watcher/datemath"},
 	// wiring
 	"cmd/api":       {"api", "funcmetrics", "funcmetrics/redisqueue", "funcmetrics/sqlstore", "jobs", "jobs/mongostore", "jobs/taskqueue", "shop", "shop/busconn", "shop/redisbus"},
 	"cmd/jobs":      {"funcmetrics", "funcmetrics/redisqueue", "funcmetrics/sqlstore", "jobs", "jobs/mongostore", "jobs/taskqueue"},
@@ -99,6 +102,9 @@ var may = map[string][]string{
 	"cmd/pharos":    {"accesslog", "elastic", "feed/mongostore", "incident", "load", "shop", "shop/busconn", "slo", "slo/rollup", "watcher/action/pagerduty", "watcher/action/slack", "watcher/alert", "watcher/alerting", "watcher/document", "watcher/httpcall", "watcher/outbox", "watcher/replay"},
 	"cmd/console":   {"console/assets", "console/overview", "console/page", "console/session", "console/watcherapi", "elastic", "slo"},
 	"cmd/watcher":   {"elastic", "incident", "incident/incidentstore", "slo", "slo/rollup", "watcher", "watcher/action/email", "watcher/action/index", "watcher/action/logging", "watcher/action/pagerduty", "watcher/action/slack", "watcher/action/webhook", "watcher/alert", "watcher/alerthttp", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/esstore", "watcher/httpcall", "watcher/lease", "watcher/mustache", "watcher/outbox", "watcher/pagerdutyhook", "watcher/scheduler", "watcher/shipped", "watcher/viewstore", "watcher/watchdog", "watcher/watcherhttp"},
+	"cmd/pharos":    {"accesslog", "elastic", "feed/mongostore", "load", "shop", "shop/busconn", "slo", "slo/rollup", "watcher/action/pagerduty", "watcher/action/slack", "watcher/alert", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/httpcall", "watcher/outbox", "watcher/replay"},
+	"cmd/console":   {"console/assets", "console/overview", "console/page", "console/services", "console/session", "console/traces", "console/watcherapi", "elastic", "slo"},
+	"cmd/watcher":   {"elastic", "slo", "slo/rollup", "watcher", "watcher/action/email", "watcher/action/index", "watcher/action/logging", "watcher/action/pagerduty", "watcher/action/slack", "watcher/action/webhook", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/esstore", "watcher/httpcall", "watcher/lease", "watcher/mustache", "watcher/outbox", "watcher/pagerdutyhook", "watcher/scheduler", "watcher/shipped", "watcher/watchdog", "watcher/watcherhttp"},
 }
 
 // plumbing lists what the packages under internal/ may import of each other.
