@@ -69,6 +69,9 @@ type View struct {
 	Around *page.Panel[surroundings] `json:"around,omitempty"`
 	Line   *page.Panel[line]         `json:"line,omitempty"`
 	Views  page.Panel[[]SavedView]   `json:"views"`
+	// Pending says that counting takes longer than the lines may wait for: the
+	// summary comes with wait=1.
+	Pending bool `json:"summary_pending,omitempty"`
 
 	// What templates need besides.
 	Frame     Frame `json:"-"`
@@ -77,7 +80,6 @@ type View struct {
 	Rows      template.HTML `json:"-"`
 	Apart     template.HTML `json:"-"` // the open line, where it is none of the rows
 	Facets    []FacetView   `json:"-"`
-	Pending   bool          `json:"-"` // the summary is still being made
 	Estimated bool          `json:"-"`
 }
 
@@ -128,15 +130,6 @@ func (l *Logs) view(r *page.Request) (any, error) {
 		v.Lines.Trouble = r.Trouble(err)
 		return v, nil
 	}
-	later := r.Panels()
-	interval := r.Span.Bucket(120)
-	counting, stop := context.WithCancel(r.Ctx())
-	defer stop()
-	if req.around == 0 {
-		page.Load(later, &v.Summary, func(context.Context) (summary, error) {
-			return s.summarize(counting, req.scope, req.by, interval)
-		})
-	}
 	now := r.Panels()
 	page.Load(now, &v.Views, func(ctx context.Context) ([]SavedView, error) { return l.views(ctx, r) })
 	var open *page.Panel[line]
@@ -147,7 +140,7 @@ func (l *Logs) view(r *page.Request) (any, error) {
 			return l, err
 		})
 	}
-	if req.around == 0 || req.line == "" {
+	if req.around == 0 {
 		page.Load(now, &v.Lines, func(ctx context.Context) (found, error) { return s.search(ctx, req.scope, req.list) })
 	}
 	now.Wait()
@@ -160,15 +153,28 @@ func (l *Logs) view(r *page.Request) (any, error) {
 		})
 		around.Wait()
 	}
-	if !req.wait && !r.WantsJSON() {
-		slow := time.AfterFunc(summaryWait, stop)
-		defer slow.Stop()
-	}
-	later.Wait()
-	if counting.Err() != nil && r.Ctx().Err() == nil {
-		v.Summary, v.Pending = page.Panel[summary]{}, true
+	if req.around == 0 && v.Lines.Trouble == nil {
+		l.summarize(r, req, s, v)
 	}
 	return v, l.show(r, req, v)
+}
+
+// summarize adds the summary, if it is there in time. It begins when the lines are
+// there, since they are what the reader waits for.
+func (l *Logs) summarize(r *page.Request, req request, s store, v *View) {
+	counting, stop := context.WithCancel(r.Ctx())
+	defer stop()
+	if !req.wait {
+		defer time.AfterFunc(summaryWait, stop).Stop()
+	}
+	panels := r.Panels()
+	page.Load(panels, &v.Summary, func(context.Context) (summary, error) {
+		return s.summarize(counting, req.scope, req.by, r.Span.Bucket(120))
+	})
+	panels.Wait()
+	if v.Summary.Trouble != nil && counting.Err() != nil && r.Ctx().Err() == nil {
+		v.Summary, v.Pending = page.Panel[summary]{}, true
+	}
 }
 
 // show makes what the templates need of what was found.

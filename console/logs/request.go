@@ -67,6 +67,9 @@ func read(r *page.Request) (request, error) {
 	req.list.size = int(size)
 	req.around, err = r.Param64("around", 0, 0, maxAround)
 	errs = append(errs, err)
+	if req.line == "" {
+		req.around = 0 // of nothing
+	}
 	if q, err := kql.Parse(r.Query("q")); err != nil {
 		errs = append(errs, queryFault(err))
 	} else {
