@@ -17,6 +17,7 @@ import (
 	"pharos/console/overview"
 	"pharos/console/page"
 	"pharos/console/session"
+	"pharos/console/slos"
 	"pharos/console/watcherapi"
 	"pharos/elastic"
 	"pharos/internal/httpserver"
@@ -33,6 +34,8 @@ type config struct {
 	WatcherURL string `env:"WATCHER_URL,required,notEmpty"`
 	// ObjectivesDir holds the objectives, *.yaml; empty: there are none.
 	ObjectivesDir string `env:"OBJECTIVES_DIR"`
+	// RunbookURL is what a runbook's file name is joined to; empty: it is only named.
+	RunbookURL string `env:"RUNBOOK_URL"`
 	// Timeout bounds all that one page asks for.
 	Timeout time.Duration `env:"CONSOLE_TIMEOUT" envDefault:"10s"`
 }
@@ -42,6 +45,9 @@ func (c *config) Validate() error {
 	errs := []error{c.Elasticsearch.Validate(), c.Sessions.Validate()}
 	if u, err := url.Parse(c.WatcherURL); err != nil || u.Host == "" || u.User != nil {
 		errs = append(errs, errors.New("WATCHER_URL must be an address as in http://127.0.0.1:8095"))
+	}
+	if u, err := url.Parse(c.RunbookURL); c.RunbookURL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		errs = append(errs, errors.New("RUNBOOK_URL must be a http or https URL"))
 	}
 	if c.Timeout < time.Second || c.Timeout > time.Minute {
 		errs = append(errs, errors.New("CONSOLE_TIMEOUT must be between 1s and 1m"))
@@ -84,6 +90,7 @@ func wire(_ context.Context, p *process.Process, cfg *config) (http.Handler, err
 	pages := []page.Page{
 		overview.Overview{Watcher: watcher, Availability: named(objectives, "availability")}.Page(),
 	}
+	pages = append(pages, slos.SLOs{Objectives: objectives, Runbooks: cfg.RunbookURL}.Pages()...)
 	for _, p := range pages {
 		if err := site.Add(p); err != nil {
 			return nil, err
