@@ -46,6 +46,11 @@ func (a *api) execute(c *gin.Context, user string) (reply, error) {
 	case id == "" && req.record:
 		return reply{}, invalid("the execution of an inline watch cannot be recorded")
 	}
+	if !req.harmless() {
+		if _, err := a.Authorizer.Authorize(ctx, c.GetHeader("Authorization"), Manage); err != nil {
+			return reply{}, err
+		}
+	}
 	if req.options.Debug, err = flag(c, "debug", false); err != nil {
 		return reply{}, err
 	}
@@ -70,6 +75,15 @@ func (a *api) execute(c *gin.Context, user string) (reply, error) {
 		}
 	}
 	return ok(pair("_id", record.ID), pair("watch_record", record.Document()))
+}
+
+// harmless reports whether nothing comes of the execution but its answer: every
+// action is simulated, nothing is recorded, and the watch is as it is stored. In
+// Elasticsearch this needs Manage, too.
+func (r executeRequest) harmless() bool {
+	all := r.options.ActionModes["_all"]
+	return r.watch == nil && !r.record && r.trigger == nil && r.options.AlternativeInput == nil &&
+		len(r.options.ActionModes) == 1 && (all == watcher.Simulate || all == watcher.ForceSimulate)
 }
 
 // pretended reports whether an action was not to be executed for good.
