@@ -46,7 +46,7 @@ func (a *api) execute(c *gin.Context, user string) (reply, error) {
 	case id == "" && req.record:
 		return reply{}, invalid("the execution of an inline watch cannot be recorded")
 	}
-	if !req.harmless() {
+	if id == "" || !req.simulates() {
 		if _, err := a.Authorizer.Authorize(ctx, c.GetHeader("Authorization"), Manage); err != nil {
 			return reply{}, err
 		}
@@ -77,13 +77,16 @@ func (a *api) execute(c *gin.Context, user string) (reply, error) {
 	return ok(pair("_id", record.ID), pair("watch_record", record.Document()))
 }
 
-// harmless reports whether nothing comes of the execution but its answer: every
-// action is simulated, nothing is recorded, and the watch is as it is stored. In
-// Elasticsearch this needs Manage, too.
-func (r executeRequest) harmless() bool {
-	all := r.options.ActionModes["_all"]
-	return r.watch == nil && !r.record && r.trigger == nil && r.options.AlternativeInput == nil &&
-		len(r.options.ActionModes) == 1 && (all == watcher.Simulate || all == watcher.ForceSimulate)
+// simulates reports whether the watch is run as it is, on its own input, without
+// doing or keeping anything.
+func (r executeRequest) simulates() bool {
+	simulated := func(m watcher.Mode) bool { return m == watcher.Simulate || m == watcher.ForceSimulate }
+	for _, m := range r.options.ActionModes {
+		if !simulated(m) && m != watcher.Skip {
+			return false
+		}
+	}
+	return r.watch == nil && !r.record && r.options.AlternativeInput == nil && simulated(r.options.ActionModes["_all"])
 }
 
 // pretended reports whether an action was not to be executed for good.

@@ -20,8 +20,7 @@ import (
 type Privilege string
 
 // Reading watches and stats needs Monitor; acknowledging, activating,
-// deactivating, and executing a stored watch without any effect, Operate;
-// everything else Manage. The first and the last are named
+// deactivating and simulating a watch as it is Operate; everything else Manage. The first and the last are named
 // as Elasticsearch's cluster privileges.
 const (
 	Monitor Privilege = "monitor_watcher"
