@@ -13,7 +13,9 @@ import (
 	"time"
 	_ "time/tzdata" // readers' zones, where the system has none
 
+	"pharos/console/alerts"
 	"pharos/console/assets"
+	"pharos/console/incidents"
 	"pharos/console/overview"
 	"pharos/console/page"
 	"pharos/console/session"
@@ -96,7 +98,30 @@ func wire(_ context.Context, p *process.Process, cfg *config) (http.Handler, err
 			return nil, err
 		}
 	}
+	parts := components(objectives)
+	if err := (alerts.Alerts{Watcher: watcher, Components: parts, Runbooks: cfg.RunbookURL}).AddTo(site); err != nil {
+		return nil, err
+	}
+	if err := (incidents.Incidents{Watcher: watcher, Components: parts}).AddTo(site); err != nil {
+		return nil, err
+	}
 	return r, nil
+}
+
+// components are what the status page knows the system's parts as.
+func components(objectives []slo.Objective) []string {
+	var names []string
+	for _, o := range objectives {
+		if o.Indicator.Uptime == nil {
+			continue
+		}
+		for _, c := range o.Indicator.Uptime.Components {
+			if !slices.Contains(names, c.Title) {
+				names = append(names, c.Title)
+			}
+		}
+	}
+	return names
 }
 
 func loadObjectives(dir string) ([]slo.Objective, error) {

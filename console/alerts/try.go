@@ -25,7 +25,7 @@ type asked struct {
 // Run is what a watch came to that was run without effect.
 type Run struct {
 	State   string          `json:"state"`
-	Met     *bool           `json:"condition_met"`
+	Met     *bool           `json:"condition_met"` // null: it was not evaluated
 	Error   string          `json:"error,omitempty"`
 	Payload json.RawMessage `json:"payload,omitempty"`
 	Actions []Rendered      `json:"actions"`
@@ -152,6 +152,9 @@ func (a Alerts) run(r *page.Request, id string, anyway bool) (*Run, error) {
 	}
 	record := answer.Record
 	run := &Run{State: record.State, Met: record.Result.Condition.Met, Payload: record.Result.Input.Payload, Actions: []Rendered{}, Anyway: anyway}
+	if anyway {
+		run.Met = nil // the API says met, without having looked
+	}
 	if record.Result.Transform.Payload != nil {
 		run.Payload = record.Result.Transform.Payload
 	}

@@ -86,7 +86,7 @@ var may = map[string][]string{
 	"console/alerts":        {"console/page", "console/session"},
 	"console/assets":        {},
 	"console/assets/bundle": {},
-	"console/incidents":     {"console/page", "console/session"},
+	"console/incidents":     {"console/page", "console/session", "incident"},
 	"console/overview":      {"console/page", "console/watcherapi", "elastic", "shop", "slo"},
 	"console/page":          {"console/session", "elastic"},
 	"console/session":       {"elastic"},
