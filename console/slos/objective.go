@@ -135,11 +135,13 @@ func standing(ctx context.Context, reader rollup.Reader, o slo.Objective, part s
 		}
 		slices.SortStableFunc(s.Parts, func(a, b Figures) int { return cmp.Compare(a.left(), b.left()) })
 	}
-	points, err := reader.Points(ctx, o, part, now.Truncate(time.Minute).Add(-o.Window), now, time.Hour)
+	begin := now.Truncate(time.Minute).Add(-o.Window)
+	step := min(max(page.Span{From: later(begin, s.Since), To: now}.Bucket(mostPoints), time.Minute), time.Hour)
+	points, err := reader.Points(ctx, o, part, begin, now, step)
 	if err != nil {
 		return Standing{}, err
 	}
-	s.Budget = burnDown(all[at], points, now)
+	s.Budget = burnDown(all[at], points, step, now)
 	s.Hours = worst(points, s.Allowed())
 	return s, nil
 }
@@ -155,9 +157,9 @@ func (f Figures) left() float64 {
 // ahead is the part of the window for which a forecast is drawn.
 const ahead = 6
 
-// burnDown draws what was left of the window's budget after each hour, and how
+// burnDown draws what was left of the window's budget after each step, and how
 // it goes on at the rate of the last six hours.
-func burnDown(s rollup.Standing, points []rollup.Point, now time.Time) page.Chart {
+func burnDown(s rollup.Standing, points []rollup.Point, step time.Duration, now time.Time) page.Chart {
 	o := s.Objective
 	begin := later(now.Add(-o.Window), s.Since)
 	horizon := now.Add(max(now.Sub(begin)/ahead, time.Hour))
@@ -175,7 +177,7 @@ func burnDown(s rollup.Standing, points []rollup.Point, now time.Time) page.Char
 	}
 	for _, p := range points {
 		bad += p.Count.Bad()
-		end := p.At.Add(time.Hour)
+		end := p.At.Add(step)
 		if allowed > 0 && end.Before(now) {
 			add(end, page.Value(1-bad/allowed), nil)
 		}
@@ -213,12 +215,18 @@ const worstHours = 10
 func worst(points []rollup.Point, allowed float64) []Hour {
 	hours := []Hour{}
 	for _, p := range points {
-		if p.Count.Bad() > 0 {
-			h := Hour{From: p.At, To: p.At.Add(time.Hour), Bad: p.Count.Bad(), Total: p.Count.Total}
-			if allowed > 0 {
-				h.Share = h.Bad / allowed
-			}
-			hours = append(hours, h)
+		from := p.At.Truncate(time.Hour)
+		if last := len(hours) - 1; last >= 0 && hours[last].From.Equal(from) {
+			hours[last].Bad += p.Count.Bad()
+			hours[last].Total += p.Count.Total
+			continue
+		}
+		hours = append(hours, Hour{From: from, To: from.Add(time.Hour), Bad: p.Count.Bad(), Total: p.Count.Total})
+	}
+	hours = slices.DeleteFunc(hours, func(h Hour) bool { return h.Bad <= 0 })
+	for i := range hours {
+		if allowed > 0 {
+			hours[i].Share = hours[i].Bad / allowed
 		}
 	}
 	slices.SortStableFunc(hours, func(a, b Hour) int { return cmp.Or(cmp.Compare(b.Bad, a.Bad), b.From.Compare(a.From)) })

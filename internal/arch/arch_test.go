@@ -90,6 +90,7 @@ var may = map[string][]string{
 	"console/overview":      {"console/page", "console/watcherapi", "elastic", "shop", "slo"},
 	"console/page":          {"console/session", "elastic"},
 	"console/session":       {"elastic"},
+	"console/sitetest":      {"console/page", "console/session", "console/watcherapi", "elastic"},
 	"console/slos":          {"console/page", "console/session", "slo", "slo/rollup", "watcher/document"},
 	"console/watcherapi":    {},
 	// wiring
@@ -154,7 +155,7 @@ var drivers = map[string][]string{
 	"github.com/failsafe-go/failsafe-go":  {"internal/resilience"},
 	"golang.org/x/crypto/argon2":          {"feed"},
 	"github.com/prometheus/client_golang": {"cmd/feed", "cmd/jobs", "feed/mongostore", "feed/sqlstore", "funcmetrics", "funcmetrics/sqlstore", "intake", "internal/httpserver", "internal/mongoconn", "internal/mysqlconn", "internal/obs", "internal/redisconn", "internal/resilience", "jobs/mongostore", "shop", "shop/busconn", "shop/mongostore", "watcher/scheduler"},
-	"testing":                             {"feed/storetest", "internal/faultproxy", "internal/teststack", "shop/bustest", "watcher/receivertest"},
+	"testing":                             {"console/sitetest", "feed/storetest", "internal/faultproxy", "internal/teststack", "shop/bustest", "watcher/receivertest"},
 }
 
 func TestImports(t *testing.T) {
