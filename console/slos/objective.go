@@ -22,7 +22,7 @@ type ObjectiveView struct {
 	Burn     page.Panel[Rates]    `json:"burn"`
 	Causes   page.Panel[[]Cause]  `json:"causes"`
 	// Bad is the search for the log lines of what was bad; empty where it is not
-	// counted from log lines.
+	// counted from log lines, or the reader may not read those.
 	Bad     string  `json:"bad_query,omitempty"`
 	Watches []Watch `json:"watches"`
 	Runbook string  `json:"runbook,omitempty"`
@@ -97,7 +97,9 @@ func (s SLOs) one(r *page.Request) (any, error) {
 			v.Watches = append(v.Watches, Watch{"slo-" + o.Name + "-" + b.Name, b.Factor, length(b.Long), length(b.Short), b.Page})
 		}
 	}
-	v.Bad = badQuery(o, v.Part)
+	if r.Reader.Rights.Logs {
+		v.Bad = badQuery(o, v.Part)
+	}
 	reader := s.reader(r)
 	p := r.Panels()
 	page.Load(p, &v.Standing, func(ctx context.Context) (Standing, error) { return standing(ctx, reader, o, v.Part, r.Now) })
