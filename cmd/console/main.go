@@ -18,8 +18,10 @@ import (
 	"pharos/console/incidents"
 	"pharos/console/overview"
 	"pharos/console/page"
+	"pharos/console/services"
 	"pharos/console/session"
 	"pharos/console/slos"
+	"pharos/console/traces"
 	"pharos/console/watcherapi"
 	"pharos/elastic"
 	"pharos/internal/httpserver"
@@ -93,6 +95,8 @@ func wire(_ context.Context, p *process.Process, cfg *config) (http.Handler, err
 		overview.Overview{Watcher: watcher, Availability: named(objectives, "availability")}.Page(),
 	}
 	pages = append(pages, slos.SLOs{Objectives: objectives, Runbooks: cfg.RunbookURL}.Pages()...)
+	pages = append(pages, traces.Traces{}.Pages()...)
+	pages = append(pages, services.Services{Watcher: watcher}.Pages()...)
 	for _, p := range pages {
 		if err := site.Add(p); err != nil {
 			return nil, err

@@ -78,6 +78,8 @@ func (a *authorizer) authorize(ctx context.Context, authorization, need string) 
 	switch {
 	case errors.Is(err, elastic.ErrUnauthenticated):
 		return person{}, fault.New(fault.Unauthenticated, "unable to authenticate user for REST request")
+	case err != nil && ctx.Err() == nil:
+		return person{}, fmt.Errorf("ask for the caller's rights: %w: %w", fault.New(fault.Unavailable, "Elasticsearch, which knows the accounts, does not answer."), err)
 	case err != nil:
 		return person{}, fmt.Errorf("ask for the caller's rights: %w", err)
 	case !p.may[need]:

@@ -73,7 +73,7 @@ func holds(t *testing.T, s *sitetest.Stand, path string, want ...string) string 
 
 func TestList(t *testing.T) {
 	s := newStand(t, "oncall")
-	main := holds(t, s, "/incidents", "api &lt;b&gt;fails&lt;/b&gt;", "60 min", "major, investigating", "api, feed", "/v1/feed/:id", "Degraded service", "1.2.3", "is public", `action="/incidents"`)
+	main := holds(t, s, "/incidents", "api &lt;b&gt;fails&lt;/b&gt;", "1 h", "major, investigating", "api, feed", "/v1/feed/:id", "Degraded service", "1.2.3", "is public", `action="/incidents"`)
 	if strings.Contains(main, ">resolved</option>") {
 		t.Error("an incident can begin resolved")
 	}
@@ -95,7 +95,7 @@ func TestIncident(t *testing.T) {
 	if strings.Index(main, "it is the deploy") > strings.Index(main, "We have found a problem.") {
 		t.Error("the latest is not first")
 	}
-	main = holds(t, s, "/incidents/i2", "60 min", "by bob", "nothing was published", "None: it was opened by hand.")
+	main = holds(t, s, "/incidents/i2", "1 h", "by bob", "nothing was published", "None: it was opened by hand.")
 	if strings.Contains(main, "/close") || strings.Contains(main, ">monitoring</option>") {
 		t.Error("a closed incident can be closed or go on")
 	}

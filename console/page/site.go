@@ -173,10 +173,11 @@ func (s *Site) Add(p Page) error {
 		answer(r, view, err)
 	}
 	s.router.GET(p.Path, handle)
-	switch last := p.Path[strings.LastIndexByte(p.Path, '/')+1:]; {
+	switch last := p.Path[strings.LastIndex(p.Path, "/")+1:]; {
 	case p.Path == "/":
 		s.router.GET("/overview.json", handle)
-	case strings.HasPrefix(last, ":"): // the parameter takes ".json", open cuts it off
+	case strings.HasPrefix(last, ":"):
+		// The same route: Param leaves the ".json" out.
 	default:
 		s.router.GET(p.Path+".json", handle)
 	}
@@ -269,9 +270,6 @@ func (s *Site) open(c *gin.Context, need Need) (*Request, bool) {
 }
 
 func (s *Site) openWithin(c *gin.Context, need Need, timeout time.Duration) (*Request, bool) {
-	if last := len(c.Params) - 1; last >= 0 && strings.HasSuffix(c.Request.URL.Path, "/"+c.Params[last].Value) {
-		c.Params[last].Value = strings.TrimSuffix(c.Params[last].Value, ".json")
-	}
 	r := &Request{Context: c, site: s, Now: s.cfg.Now(), Zone: time.UTC, json: wantsJSON(c), parent: c.Request.Context()}
 	if cookie, err := c.Cookie("pharos_zone"); err == nil && len(cookie) < 64 {
 		if zone, err := time.LoadLocation(cookie); err == nil && cookie != "Local" {
@@ -421,6 +419,9 @@ type Request struct {
 	mu     sync.Mutex
 }
 
+// WantsJSON reports whether a program reads the answer.
+func (r *Request) WantsJSON() bool { return r.json }
+
 // Ctx is the request's context: it ends when the reader leaves or waits too long.
 func (r *Request) Ctx() context.Context { return r.Request.Context() }
 
@@ -440,6 +441,11 @@ func (r *Request) Link(path string, pairs ...string) (string, error) {
 // value leaves one out.
 func (r *Request) Here(pairs ...string) (string, error) {
 	return link(strings.TrimSuffix(r.Request.URL.Path, ".json"), r.Request.URL.Query(), pairs)
+}
+
+// Param is a named part of the path, as ":id" is one of "/traces/:id".
+func (r *Request) Param(name string) string {
+	return strings.TrimSuffix(r.Context.Param(name), ".json")
 }
 
 // Parameters are those of the address.

@@ -30,6 +30,7 @@ type stand struct {
 	alerts    *alerts
 	incidents *incidents
 	searches  []string // by whom
+	blind     bool     // nobody may read what the watch searches
 }
 
 func newStand(t *testing.T) *stand {
@@ -77,7 +78,10 @@ type searched struct {
 	as string
 }
 
-func (s searched) Do(_ context.Context, _, _ string, body []byte) (int, []byte, error) {
+func (s searched) Do(_ context.Context, _, path string, body []byte) (int, []byte, error) {
+	if path == "/_security/user/_has_privileges" {
+		return http.StatusOK, fmt.Appendf(nil, `{"index":{"logs-x":{"read":%t}}}`, !s.blind), nil
+	}
 	s.searches = append(s.searches, s.as)
 	hits := 0
 	if strings.Contains(string(body), "T02:3") || strings.Contains(string(body), "T02:4") {
@@ -266,6 +270,8 @@ func TestHistoryAndReplay(t *testing.T) {
 			t.Errorf("%s is %s, want %s", path, got, want)
 		}
 	}
+	s.blind = true
+	s.call("oncall", "POST", "/v1/watches/down/replay", `{"from":"2026-01-02T02:00:30Z"}`, 403, "logs-x")
 	for _, as := range s.searches {
 		if as != "oncall" {
 			t.Fatalf("searched as %q", as)

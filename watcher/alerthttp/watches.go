@@ -2,13 +2,16 @@ package alerthttp
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"pharos/internal/fault"
+	"pharos/watcher"
 	"pharos/watcher/document"
 	"pharos/watcher/esstore"
 	"pharos/watcher/replay"
@@ -97,7 +100,11 @@ func (a *api) replay(c *gin.Context, _ Caller) (int, any, error) {
 	if err != nil {
 		return 0, nil, unfit(err)
 	}
-	result, err := replay.Watch(ctx, a.As(c.GetHeader("Authorization")), id, past.Source, o)
+	es := a.As(c.GetHeader("Authorization"))
+	if err := mayRead(ctx, es, past.Indices); err != nil {
+		return 0, nil, err
+	}
+	result, err := replay.Watch(ctx, es, id, past.Source, o)
 	switch {
 	case ctx.Err() != nil:
 		return 0, nil, fault.New(fault.Timeout, "The replay was not done in %s: take a longer step or a shorter time.", replayTimeout)
@@ -108,6 +115,39 @@ func (a *api) replay(c *gin.Context, _ Caller) (int, any, error) {
 		replay.Result
 		Changes []string `json:"changes"` // paths where the present was replaced by each execution's time
 	}{result, append([]string{}, past.Changes...)}, nil
+}
+
+// mayRead refuses who may not read all that a watch searches: Elasticsearch leaves
+// out what a caller may not read, so that the watch would seem never to fire.
+func mayRead(ctx context.Context, es watcher.Elasticsearch, indices []string) error {
+	if len(indices) == 0 {
+		return nil
+	}
+	question, err := json.Marshal(map[string]any{"index": []any{map[string]any{"names": indices, "privileges": []string{"read"}}}})
+	if err != nil {
+		return err
+	}
+	status, text, err := es.Do(ctx, http.MethodPost, "/_security/user/_has_privileges", question)
+	switch {
+	case err != nil:
+		return fmt.Errorf("ask for the caller's rights: %w", err)
+	case status != http.StatusOK:
+		return fmt.Errorf("ask for the caller's rights: %w", document.AnsweredError(status, text))
+	}
+	var answer struct {
+		Index map[string]struct {
+			Read bool `json:"read"`
+		} `json:"index"`
+	}
+	if err := json.Unmarshal(text, &answer); err != nil {
+		return fmt.Errorf("read the caller's rights: %w", err)
+	}
+	for _, name := range indices {
+		if !answer.Index[name].Read {
+			return fault.New(fault.Forbidden, "The watch searches %s, which you may not read, or not all of it.", name)
+		}
+	}
+	return nil
 }
 
 // unfit says why a watch can't be replayed, where that is the watch's fault.

@@ -97,7 +97,7 @@ func (x Index) Search(ctx context.Context, body map[string]any) ([]Hit, error) {
 }
 
 // call sends in and reads the answer into out. 404 is fault.NotFound, 409
-// fault.Conflict.
+// fault.Conflict; an Elasticsearch that is away or busy is fault.Unavailable.
 func (x Index) call(ctx context.Context, method, path string, in, out any) error {
 	var body []byte
 	if in != nil {
@@ -108,8 +108,12 @@ func (x Index) call(ctx context.Context, method, path string, in, out any) error
 	}
 	status, answer, err := x.Elasticsearch.Do(ctx, method, path, body)
 	switch {
+	case err != nil && ctx.Err() == nil:
+		return fmt.Errorf("%w: %w", fault.New(fault.Unavailable, "Elasticsearch does not answer."), err)
 	case err != nil:
 		return err
+	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
+		return fmt.Errorf("%w: %w", fault.New(fault.Unavailable, "Elasticsearch is busy."), document.AnsweredError(status, answer))
 	case status == http.StatusNotFound:
 		return fault.New(fault.NotFound, "There is no such document.")
 	case status == http.StatusConflict:
