@@ -14,9 +14,11 @@ import (
 	_ "time/tzdata" // readers' zones, where the system has none
 
 	"pharos/console/assets"
+	"pharos/console/operatorapi"
 	"pharos/console/overview"
 	"pharos/console/page"
 	"pharos/console/session"
+	"pharos/console/support"
 	"pharos/console/watcherapi"
 	"pharos/elastic"
 	"pharos/internal/httpserver"
@@ -29,6 +31,7 @@ var version = "dev" // set by the linker
 type config struct {
 	Elasticsearch elastic.Config
 	Sessions      session.Config
+	API           operatorapi.Config
 	// WatcherURL is where the watcher's API is.
 	WatcherURL string `env:"WATCHER_URL,required,notEmpty"`
 	// ObjectivesDir holds the objectives, *.yaml; empty: there are none.
@@ -39,7 +42,7 @@ type config struct {
 
 // Validate implements env.Validator.
 func (c *config) Validate() error {
-	errs := []error{c.Elasticsearch.Validate(), c.Sessions.Validate()}
+	errs := []error{c.Elasticsearch.Validate(), c.Sessions.Validate(), c.API.Validate()}
 	if u, err := url.Parse(c.WatcherURL); err != nil || u.Host == "" || u.User != nil {
 		errs = append(errs, errors.New("WATCHER_URL must be an address as in http://127.0.0.1:8095"))
 	}
@@ -69,6 +72,8 @@ func wire(_ context.Context, p *process.Process, cfg *config) (http.Handler, err
 		return nil, err
 	}
 	watcher := watcherapi.New(cfg.WatcherURL)
+	api := operatorapi.New(cfg.API)
+	support := support.Support{API: api, Log: p.Telemetry.Log}
 
 	r := httpserver.NewRouter(p.Telemetry, httpserver.RouterOptions{
 		Draining: p.Server.Draining,
@@ -83,7 +88,9 @@ func wire(_ context.Context, p *process.Process, cfg *config) (http.Handler, err
 	}
 	pages := []page.Page{
 		overview.Overview{Watcher: watcher, Availability: named(objectives, "availability")}.Page(),
+		support.Page(),
 	}
+	support.Actions(site)
 	for _, p := range pages {
 		if err := site.Add(p); err != nil {
 			return nil, err

@@ -80,9 +80,12 @@ var may = map[string][]string{
 	"load":                  {"funcmetrics"},
 	"console/assets":        {},
 	"console/assets/bundle": {},
+	"console/operatorapi":   {},
 	"console/overview":      {"console/page", "console/watcherapi", "elastic", "shop", "slo"},
 	"console/page":          {"console/session", "elastic"},
+	"console/pagetest":      {"console/page", "console/session", "elastic"},
 	"console/session":       {"elastic"},
+	"console/support":       {"console/operatorapi", "console/page", "console/session", "elastic"},
 	"console/watcherapi":    {},
 	// wiring
 	"cmd/api":       {"api", "funcmetrics", "funcmetrics/redisqueue", "funcmetrics/sqlstore", "jobs", "jobs/mongostore", "jobs/taskqueue", "shop", "shop/busconn", "shop/redisbus"},
@@ -92,7 +95,7 @@ var may = map[string][]string{
 	"cmd/ingest":    {"funcmetrics", "funcmetrics/redisqueue", "shop", "shop/busconn", "shop/mongostore"},
 	"cmd/analytics": {"elastic", "funcmetrics", "funcmetrics/redisqueue", "shop", "shop/busconn", "shop/mongostore"},
 	"cmd/pharos":    {"accesslog", "elastic", "feed/mongostore", "load", "shop", "shop/busconn", "slo", "slo/rollup", "watcher/action/pagerduty", "watcher/action/slack", "watcher/alert", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/httpcall", "watcher/outbox", "watcher/replay"},
-	"cmd/console":   {"console/assets", "console/overview", "console/page", "console/session", "console/watcherapi", "elastic", "slo"},
+	"cmd/console":   {"console/assets", "console/operatorapi", "console/overview", "console/page", "console/session", "console/support", "console/watcherapi", "elastic", "slo"},
 	"cmd/watcher":   {"elastic", "slo", "slo/rollup", "watcher", "watcher/action/email", "watcher/action/index", "watcher/action/logging", "watcher/action/pagerduty", "watcher/action/slack", "watcher/action/webhook", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/esstore", "watcher/httpcall", "watcher/lease", "watcher/mustache", "watcher/outbox", "watcher/pagerdutyhook", "watcher/scheduler", "watcher/shipped", "watcher/watchdog", "watcher/watcherhttp"},
 }
 
@@ -146,7 +149,7 @@ var drivers = map[string][]string{
 	"github.com/failsafe-go/failsafe-go":  {"internal/resilience"},
 	"golang.org/x/crypto/argon2":          {"feed"},
 	"github.com/prometheus/client_golang": {"cmd/feed", "cmd/jobs", "feed/mongostore", "feed/sqlstore", "funcmetrics", "funcmetrics/sqlstore", "intake", "internal/httpserver", "internal/mongoconn", "internal/mysqlconn", "internal/obs", "internal/redisconn", "internal/resilience", "jobs/mongostore", "shop", "shop/busconn", "shop/mongostore", "watcher/scheduler"},
-	"testing":                             {"feed/storetest", "internal/faultproxy", "internal/teststack", "shop/bustest", "watcher/receivertest"},
+	"testing":                             {"console/pagetest", "feed/storetest", "internal/faultproxy", "internal/teststack", "shop/bustest", "watcher/receivertest"},
 }
 
 func TestImports(t *testing.T) {
