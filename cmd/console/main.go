@@ -18,6 +18,7 @@ import (
 	"pharos/console/overview"
 	"pharos/console/page"
 	"pharos/console/session"
+	"pharos/console/shop"
 	"pharos/console/support"
 	"pharos/console/watcherapi"
 	"pharos/elastic"
@@ -88,6 +89,7 @@ func wire(_ context.Context, p *process.Process, cfg *config) (http.Handler, err
 	}
 	pages := []page.Page{
 		overview.Overview{Watcher: watcher, Availability: named(objectives, "availability")}.Page(),
+		shop.Page(),
 		support.Page(),
 	}
 	support.Actions(site)

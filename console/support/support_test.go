@@ -81,7 +81,7 @@ func TestAUser(t *testing.T) {
 		t.Fatalf("%d %s", status, body)
 	}
 	for _, want := range []string{
-		"&lt;Ada&gt;", "active", "act=suspend", "7 log lines", "8.65\u00a0ms", "not-found: &lt;script&gt;", "/traces/bc74339325908ef1385e11970f008ad7",
+		"&lt;Ada&gt;", "active", "act=suspend", "7 in the log", "8.65\u00a0ms", "not-found: &lt;script&gt;", "/traces/bc74339325908ef1385e11970f008ad7",
 		"GET /v1/feed?q=&lt;i&gt;", "12.5\u00a0ms", "mongodb", "/traces/t1", "cursor=c2", "spam", "http.request.id%3A%22r1%22",
 	} {
 		if !strings.Contains(body, want) {
