@@ -4,10 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"pharos/elastic"
 )
+
+// Measured is the shortest step in which Metricbeat's numbers have no gaps, with
+// its usual intervals of 15 and 30 s.
+const Measured = time.Minute
 
 // Metric is one number of a stream, over time.
 type Metric struct {
@@ -31,7 +37,7 @@ type Line struct {
 // Name is the line's keys in one word.
 func (l Line) Name() string { return strings.Join(l.Keys, " ") }
 
-// maxLines bounds the lines of one metric.
+// maxLines bounds the values of one key.
 const maxLines = 50
 
 // Read reads metrics of a stream in the steps of the grid: lines by the metric's
@@ -43,11 +49,12 @@ func (g Grid) Read(ctx context.Context, es *elastic.Client, stream string, metri
 		over := g.Histogram()
 		over["aggs"] = Object{"v": Object{m.How: Object{"field": m.Field}}}
 		inner := Object{"over": over}
-		if len(m.By) > 0 {
-			inner = Object{"lines": Object{"terms": terms(m.By), "aggs": inner}}
-			if len(m.By) > 1 {
-				inner["lines"] = Object{"multi_terms": terms(m.By), "aggs": Object{"over": over}}
-			}
+		// One within the other: multi_terms is not in every Elasticsearch.
+		for _, field := range slices.Backward(m.By) {
+			inner = Object{"lines": Object{
+				"terms": Object{"field": field, "missing": "", "size": maxLines, "order": Object{"_key": "asc"}},
+				"aggs":  inner,
+			}}
 		}
 		aggs[m.Name] = Object{"filter": Object{"bool": Object{"filter": where}}, "aggs": inner}
 	}
@@ -70,18 +77,6 @@ func (g Grid) Read(ctx context.Context, es *elastic.Client, stream string, metri
 	return all, nil
 }
 
-func terms(by []string) Object {
-	byKey := Object{"_key": "asc"}
-	if len(by) == 1 {
-		return Object{"field": by[0], "missing": "", "size": maxLines, "order": byKey}
-	}
-	var fields []Object
-	for _, f := range by {
-		fields = append(fields, Object{"field": f, "missing": ""})
-	}
-	return Object{"terms": fields, "size": maxLines, "order": byKey}
-}
-
 type histogram struct {
 	Buckets []struct {
 		Key float64
@@ -89,15 +84,11 @@ type histogram struct {
 	}
 }
 
+// lines reads lines of so many keys.
 func (g Grid) lines(raw json.RawMessage, keys int) ([]Line, error) {
 	var answer struct {
 		Over  histogram
-		Lines struct {
-			Buckets []struct {
-				Key  json.RawMessage
-				Over histogram
-			}
-		}
+		Lines struct{ Buckets []json.RawMessage }
 	}
 	if err := json.Unmarshal(raw, &answer); err != nil {
 		return nil, fmt.Errorf("decode lines: %w", err)
@@ -110,16 +101,18 @@ func (g Grid) lines(raw json.RawMessage, keys int) ([]Line, error) {
 	}
 	var all []Line
 	for _, b := range answer.Lines.Buckets {
-		line := Line{Values: g.values(b.Over)}
-		if keys == 1 {
-			line.Keys = make([]string, 1)
-			if err := json.Unmarshal(b.Key, &line.Keys[0]); err != nil {
-				return nil, fmt.Errorf("decode the name of a line: %w", err)
-			}
-		} else if err := json.Unmarshal(b.Key, &line.Keys); err != nil {
+		var named struct{ Key string }
+		if err := json.Unmarshal(b, &named); err != nil {
 			return nil, fmt.Errorf("decode the name of a line: %w", err)
 		}
-		all = append(all, line)
+		inner, err := g.lines(b, keys-1)
+		if err != nil {
+			return nil, err
+		}
+		for _, line := range inner {
+			line.Keys = append([]string{named.Key}, line.Keys...)
+			all = append(all, line)
+		}
 	}
 	return all, nil
 }

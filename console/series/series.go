@@ -131,6 +131,33 @@ func Peak(line []*float64) *float64 {
 	return peak
 }
 
+// Increments are by how much a counter grew in each step, of the greatest values
+// that it had. A counter that fell began again at 0. seen is a line of the same
+// process that is always measured: where that is known and the counter is not, the
+// counter is not there yet, which is 0. What it had at its first sight counts only
+// if the process was seen before.
+func Increments(counter, seen []*float64) []*float64 {
+	grown := make([]*float64, len(counter))
+	var last *float64
+	for i, v := range counter {
+		switch {
+		case v != nil && last != nil && *v >= *last:
+			grown[i] = page.Value(*v - *last)
+		case v != nil && last != nil:
+			grown[i] = page.Value(*v)
+		case seen[i] != nil:
+			grown[i] = page.Value(0)
+		}
+		switch {
+		case v != nil:
+			last = v
+		case last == nil && seen[i] != nil:
+			last = page.Value(0)
+		}
+	}
+	return grown
+}
+
 // Rates makes rates per second of the greatest values that a counter had in each
 // step of the grid. A counter that fell began again at 0. The first known step
 // has no rate, and the last one has none while it is open.

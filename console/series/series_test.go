@@ -74,6 +74,24 @@ func TestRates(t *testing.T) {
 	}
 }
 
+func TestIncrements(t *testing.T) {
+	t.Parallel()
+	seen := known(1, 1, 1, 1)
+	for name, tc := range map[string]struct{ counter, seen, want []*float64 }{
+		"grows":             {known(5, 7, 7, 8), seen, known(0, 2, 0, 1)},
+		"appears":           {known(-1, -1, 2, 3), seen, known(0, 0, 2, 1)},
+		"starts again":      {known(5, 6, 2, 2), seen, known(0, 1, 2, 0)},
+		"a gap":             {known(5, -1, 9, 9), known(1, -1, 1, 1), known(0, -1, 4, 0)},
+		"never seen before": {known(-1, 5, 6, 6), known(-1, 1, 1, 1), known(-1, 0, 1, 0)},
+		"not there at all":  {known(-1, -1, -1, -1), seen, known(0, 0, 0, 0)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			same(t, Increments(tc.counter, tc.seen), tc.want)
+		})
+	}
+}
+
 func TestSumLastPeak(t *testing.T) {
 	t.Parallel()
 	a, b := known(1, -1, -1), known(2, 3, -1)
@@ -102,7 +120,7 @@ func TestLines(t *testing.T) {
 		t.Fatalf("%+v, %v", one, err)
 	}
 	same(t, one[0].Values, known(-1, 7.5))
-	two, err := g.lines(json.RawMessage(`{"doc_count":1,"lines":{"buckets":[{"key":["api-1","bus"],"key_as_string":"api-1|bus","doc_count":2,`+over+`}]}}`), 2)
+	two, err := g.lines(json.RawMessage(`{"doc_count":1,"lines":{"buckets":[{"key":"api-1","doc_count":2,"lines":{"buckets":[{"key":"bus","doc_count":2,`+over+`}]}}]}}`), 2)
 	if err != nil || len(two) != 1 || two[0].Name() != "api-1 bus" {
 		t.Fatalf("%+v, %v", two, err)
 	}
