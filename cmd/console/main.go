@@ -14,6 +14,7 @@ import (
 	_ "time/tzdata" // readers' zones, where the system has none
 
 	"pharos/console/assets"
+	"pharos/console/capacity"
 	"pharos/console/functions"
 	"pharos/console/operatorapi"
 	"pharos/console/overview"
@@ -92,6 +93,7 @@ func wire(_ context.Context, p *process.Process, cfg *config) (http.Handler, err
 		overview.Overview{Watcher: watcher, Availability: named(objectives, "availability")}.Page(),
 		shop.Page(),
 		functions.Functions{API: api}.Page(),
+		capacity.Page(),
 		support.Page(),
 	}
 	support.Actions(site)
