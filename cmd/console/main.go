@@ -19,6 +19,7 @@ import (
 	"pharos/console/operatorapi"
 	"pharos/console/overview"
 	"pharos/console/page"
+	"pharos/console/security"
 	"pharos/console/session"
 	"pharos/console/shop"
 	"pharos/console/support"
@@ -94,6 +95,7 @@ func wire(_ context.Context, p *process.Process, cfg *config) (http.Handler, err
 		shop.Page(),
 		functions.Functions{API: api}.Page(),
 		capacity.Page(),
+		security.Page(),
 		support.Page(),
 	}
 	support.Actions(site)

@@ -86,6 +86,7 @@ var may = map[string][]string{
 	"console/overview":      {"console/page", "console/shop", "console/watcherapi", "elastic", "slo"},
 	"console/page":          {"console/session", "elastic"},
 	"console/pagetest":      {"console/page", "console/session", "elastic"},
+	"console/security":      {"console/page", "console/series", "console/session", "elastic"},
 	"console/series":        {"console/page", "elastic"},
 	"console/session":       {"elastic"},
 	"console/shop":          {"console/page", "console/series", "console/session", "elastic", "shop"},
@@ -99,7 +100,7 @@ var may = map[string][]string{
 	"cmd/ingest":    {"funcmetrics", "funcmetrics/redisqueue", "shop", "shop/busconn", "shop/mongostore"},
 	"cmd/analytics": {"elastic", "funcmetrics", "funcmetrics/redisqueue", "shop", "shop/busconn", "shop/mongostore"},
 	"cmd/pharos":    {"accesslog", "elastic", "feed/mongostore", "load", "shop", "shop/busconn", "slo", "slo/rollup", "watcher/action/pagerduty", "watcher/action/slack", "watcher/alert", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/httpcall", "watcher/outbox", "watcher/replay"},
-	"cmd/console":   {"console/assets", "console/capacity", "console/functions", "console/operatorapi", "console/overview", "console/page", "console/session", "console/shop", "console/support", "console/watcherapi", "elastic", "slo"},
+	"cmd/console":   {"console/assets", "console/capacity", "console/functions", "console/operatorapi", "console/overview", "console/page", "console/security", "console/session", "console/shop", "console/support", "console/watcherapi", "elastic", "slo"},
 	"cmd/watcher":   {"elastic", "slo", "slo/rollup", "watcher", "watcher/action/email", "watcher/action/index", "watcher/action/logging", "watcher/action/pagerduty", "watcher/action/slack", "watcher/action/webhook", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/esstore", "watcher/httpcall", "watcher/lease", "watcher/mustache", "watcher/outbox", "watcher/pagerdutyhook", "watcher/scheduler", "watcher/shipped", "watcher/watchdog", "watcher/watcherhttp"},
 }
 
