@@ -57,7 +57,7 @@ func TestConsoleRights(t *testing.T) {
 	if text := b.text("#p-traffic"); !strings.Contains(text, "may not read") {
 		t.Errorf("a viewer sees traffic: %s", text)
 	}
-	if text := b.text("#p-availability"); !strings.Contains(text, "30 d") || strings.Contains(text, "now (5 min)") {
+	if text := b.text("#p-availability"); !strings.Contains(text, "24 h") || strings.Contains(text, "now (5 min)") {
 		t.Errorf("a viewer's availability: %s", text)
 	}
 	// The sign-out ends the key, and the cookie with it.

@@ -20,9 +20,11 @@ import (
 	"pharos/console/overview"
 	"pharos/console/page"
 	"pharos/console/security"
+	"pharos/console/services"
 	"pharos/console/session"
 	"pharos/console/shop"
 	"pharos/console/support"
+	"pharos/console/traces"
 	"pharos/console/watcherapi"
 	"pharos/elastic"
 	"pharos/internal/httpserver"
@@ -98,6 +100,8 @@ func wire(_ context.Context, p *process.Process, cfg *config) (http.Handler, err
 		security.Page(),
 		support.Page(),
 	}
+	pages = append(pages, traces.Traces{}.Pages()...)
+	pages = append(pages, services.Services{Watcher: watcher}.Pages()...)
 	support.Actions(site)
 	for _, p := range pages {
 		if err := site.Add(p); err != nil {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -19,12 +20,12 @@ type signInView struct {
 }
 
 func (s *Site) signInPage(c *gin.Context) {
-	r := &Request{Context: c, site: s, Now: s.cfg.Now(), page: "sign-in"}
+	r := &Request{Context: c, site: s, Now: s.cfg.Now(), Zone: time.UTC, page: "sign-in"}
 	s.render(r, http.StatusOK, s.signin, "Sign in", signInView{Next: local(c.Query("next"))})
 }
 
 func (s *Site) signIn(c *gin.Context) {
-	r := &Request{Context: c, site: s, Now: s.cfg.Now(), page: "sign-in", json: wantsJSON(c)}
+	r := &Request{Context: c, site: s, Now: s.cfg.Now(), Zone: time.UTC, page: "sign-in", json: wantsJSON(c)}
 	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, 16<<10)
 	if err := s.protect.Check(c.Request); err != nil {
 		s.fail(r, fault.New(fault.Forbidden, "The form comes from another site."))
@@ -48,7 +49,7 @@ func (s *Site) signIn(c *gin.Context) {
 }
 
 func (s *Site) signOut(c *gin.Context) {
-	r := &Request{Context: c, site: s, Now: s.cfg.Now()}
+	r := &Request{Context: c, site: s, Now: s.cfg.Now(), Zone: time.UTC}
 	reader, err := s.cfg.Sessions.Read(c.Request)
 	if err == nil && s.protect.Check(c.Request) != nil {
 		s.fail(r, fault.New(fault.Forbidden, "The form comes from another site."))

@@ -149,9 +149,12 @@ func (s *Site) Add(p Page) error {
 		}
 	}
 	s.router.GET(p.Path, handle)
-	if p.Path == "/" {
+	switch last := p.Path[strings.LastIndex(p.Path, "/")+1:]; {
+	case p.Path == "/":
 		s.router.GET("/overview.json", handle)
-	} else {
+	case strings.HasPrefix(last, ":"):
+		// The same route: Param leaves the ".json" out.
+	default:
 		s.router.GET(p.Path+".json", handle)
 	}
 	return nil
@@ -362,6 +365,9 @@ type Request struct {
 	mu     sync.Mutex
 }
 
+// WantsJSON reports whether a program reads the answer.
+func (r *Request) WantsJSON() bool { return r.json }
+
 // Ctx is the request's context: it ends when the reader leaves or waits too long.
 func (r *Request) Ctx() context.Context { return r.Request.Context() }
 
@@ -381,6 +387,11 @@ func (r *Request) Link(path string, pairs ...string) (string, error) {
 // value leaves one out.
 func (r *Request) Here(pairs ...string) (string, error) {
 	return link(strings.TrimSuffix(r.Request.URL.Path, ".json"), r.Request.URL.Query(), pairs)
+}
+
+// Param is a named part of the path, as ":id" is one of "/traces/:id".
+func (r *Request) Param(name string) string {
+	return strings.TrimSuffix(r.Context.Param(name), ".json")
 }
 
 // Parameters are those of the address.
