@@ -94,14 +94,10 @@ func wire(_ context.Context, p *process.Process, cfg *config) (http.Handler, err
 	}
 	pages := []page.Page{
 		overview.Overview{Watcher: watcher, Availability: named(objectives, "availability")}.Page(),
-		shop.Page(),
-		functions.Functions{API: api}.Page(),
-		capacity.Page(),
-		security.Page(),
-		support.Page(),
 	}
 	pages = append(pages, traces.Traces{}.Pages()...)
 	pages = append(pages, services.Services{Watcher: watcher}.Pages()...)
+	pages = append(pages, shop.Page(), functions.Functions{API: api}.Page(), capacity.Page(), security.Page(), support.Page())
 	support.Actions(site)
 	for _, p := range pages {
 		if err := site.Add(p); err != nil {
