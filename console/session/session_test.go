@@ -64,7 +64,7 @@ func TestSignedInUntilTheSessionEnds(t *testing.T) {
 	now := start
 	es := &accounts{rights: elastic.Rights{
 		Index:       map[string]map[string]bool{"logs-nginx.access-default": {"read": true}, "logs-pharos-default": {"read": true}},
-		Application: map[string]map[string]map[string]bool{"pharos": {"*": {"watch:operate": true}}},
+		Application: map[string]map[string]map[string]bool{"pharos": {"*": {"watch:operate": true, "user:suspend": true}}},
 	}}
 	m := newManager(t, es, "https://console.example", func() time.Time { return now })
 	cookie, err := m.SignIn(t.Context(), "oncall", "right", "127.0.0.1")
@@ -78,7 +78,7 @@ func TestSignedInUntilTheSessionEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (Rights{Logs: true, Alerts: true, Operate: true}); reader.User != "oncall" || reader.Rights != want || reader.Authorization != "ApiKey c2VjcmV0" || reader.Token == "" {
+	if want := (Rights{Logs: true, Alerts: true, Operate: true, Support: true}); reader.User != "oncall" || reader.Rights != want || reader.Authorization != "ApiKey c2VjcmV0" || reader.Token == "" {
 		t.Errorf("reader %+v", reader)
 	}
 	if err := CheckToken(reader, reader.Token); err != nil {
