@@ -13,12 +13,15 @@ import (
 	"time"
 	_ "time/tzdata" // readers' zones, where the system has none
 
+	"pharos/console/alerts"
 	"pharos/console/assets"
 	"pharos/console/logs"
+	"pharos/console/incidents"
 	"pharos/console/overview"
 	"pharos/console/page"
 	"pharos/console/services"
 	"pharos/console/session"
+	"pharos/console/slos"
 	"pharos/console/traces"
 	"pharos/console/watcherapi"
 	"pharos/elastic"
@@ -36,6 +39,8 @@ type config struct {
 	WatcherURL string `env:"WATCHER_URL,required,notEmpty"`
 	// ObjectivesDir holds the objectives, *.yaml; empty: there are none.
 	ObjectivesDir string `env:"OBJECTIVES_DIR"`
+	// RunbookURL is what a runbook's file name is joined to; empty: it is only named.
+	RunbookURL string `env:"RUNBOOK_URL"`
 	// Timeout bounds all that one page asks for.
 	Timeout time.Duration `env:"CONSOLE_TIMEOUT" envDefault:"10s"`
 }
@@ -45,6 +50,9 @@ func (c *config) Validate() error {
 	errs := []error{c.Elasticsearch.Validate(), c.Sessions.Validate()}
 	if u, err := url.Parse(c.WatcherURL); err != nil || u.Host == "" || u.User != nil {
 		errs = append(errs, errors.New("WATCHER_URL must be an address as in http://127.0.0.1:8095"))
+	}
+	if u, err := url.Parse(c.RunbookURL); c.RunbookURL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		errs = append(errs, errors.New("RUNBOOK_URL must be a http or https URL"))
 	}
 	if c.Timeout < time.Second || c.Timeout > time.Minute {
 		errs = append(errs, errors.New("CONSOLE_TIMEOUT must be between 1s and 1m"))
@@ -93,6 +101,7 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 		overview.Overview{Watcher: watcher, Availability: named(objectives, "availability")}.Page(),
 		lines.Page(),
 	}
+	pages = append(pages, slos.SLOs{Objectives: objectives, Runbooks: cfg.RunbookURL}.Pages()...)
 	pages = append(pages, traces.Traces{}.Pages()...)
 	pages = append(pages, services.Services{Watcher: watcher}.Pages()...)
 	for _, p := range pages {
@@ -100,7 +109,30 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 			return nil, err
 		}
 	}
+	parts := components(objectives)
+	if err := (alerts.Alerts{Watcher: watcher, Components: parts, Runbooks: cfg.RunbookURL}).AddTo(site); err != nil {
+		return nil, err
+	}
+	if err := (incidents.Incidents{Watcher: watcher, Components: parts}).AddTo(site); err != nil {
+		return nil, err
+	}
 	return r, nil
+}
+
+// components are what the status page knows the system's parts as.
+func components(objectives []slo.Objective) []string {
+	var names []string
+	for _, o := range objectives {
+		if o.Indicator.Uptime == nil {
+			continue
+		}
+		for _, c := range o.Indicator.Uptime.Components {
+			if !slices.Contains(names, c.Title) {
+				names = append(names, c.Title)
+			}
+		}
+	}
+	return names
 }
 
 func loadObjectives(dir string) ([]slo.Objective, error) {

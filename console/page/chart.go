@@ -21,6 +21,7 @@ const (
 	Share     Unit = "share" // 1 is all
 	ByteUnit  Unit = "bytes"
 	Money     Unit = "money"
+	Times     Unit = "times" // how often as much as it should be
 )
 
 // Write writes a number with the unit.
@@ -34,6 +35,8 @@ func (u Unit) Write(x float64) string {
 		return Percent(x)
 	case ByteUnit:
 		return Bytes(x)
+	case Times:
+		return Count(x) + "\u00a0×"
 	}
 	return Count(x)
 }
@@ -62,6 +65,7 @@ type Chart struct {
 type Series struct {
 	Name   string     `json:"name"`
 	Colour string     `json:"colour"` // of Colour
+	Dashed bool       `json:"dashed,omitempty"`
 	Values []*float64 `json:"values"`
 }
 
@@ -143,7 +147,7 @@ func (c Chart) Rows() []Row {
 // SVG draws the chart without a script.
 func (c Chart) SVG() template.HTML {
 	const width, height = 600.0, 120.0
-	top := 0.0
+	top, bottom := 0.0, 0.0
 	if c.Objective != nil {
 		top = *c.Objective
 	}
@@ -157,15 +161,15 @@ func (c Chart) SVG() template.HTML {
 			if c.Stacked {
 				top = math.Max(top, stack[i])
 			} else {
-				top = math.Max(top, *v)
+				top, bottom = math.Max(top, *v), math.Min(bottom, *v)
 			}
 		}
 	}
-	if top == 0 {
+	if top == bottom {
 		top = 1
 	}
 	x := func(at int64) float64 { return width * float64(at-c.From) / math.Max(1, float64(c.To-c.From)) }
-	y := func(v float64) float64 { return height - height*v/top }
+	y := func(v float64) float64 { return height * (top - v) / (top - bottom) }
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg class="plain" viewBox="0 0 %g %g" preserveAspectRatio="none" role="img" aria-label="%s">`, width, height, template.HTMLEscapeString(c.Title))
 	below := make([]float64, len(c.Times))
@@ -199,6 +203,9 @@ func (c Chart) SVG() template.HTML {
 		class := "line"
 		if c.Stacked {
 			class = "bar"
+		}
+		if s.Dashed {
+			class += " dashed"
 		}
 		fmt.Fprintf(&b, `<path class="%s %s" d="%s"/>`, class, s.Colour, path.String())
 	}

@@ -63,3 +63,16 @@ func TestTheSameThingHasTheSameColour(t *testing.T) {
 		t.Error("colours change")
 	}
 }
+
+func TestBelowZero(t *testing.T) {
+	c := NewChart("c", "x", Share, Span{From: time.Unix(0, 0), To: time.Unix(100, 0)})
+	c.Times = []int64{0, 100}
+	c.Series = []Series{{Name: "left", Colour: "c-blue", Dashed: true, Values: []*float64{Value(1), Value(-3)}}}
+	svg := string(c.SVG())
+	if !strings.Contains(svg, `class="line dashed c-blue" d="M0.0 0.0L600.0 120.0"`) {
+		t.Errorf("%s", svg)
+	}
+	if got := Times.Write(14.4); got != "14.4\u00a0×" {
+		t.Error(got)
+	}
+}

@@ -85,9 +85,25 @@ type Page struct {
 	Files fs.FS
 	// Hidden leaves the page out of the menu.
 	Hidden bool
-	// View returns what the page shows; it is what a program gets as JSON.
+	// View returns what the page shows; it is what a program gets as JSON. One that
+	// is Titled names the page.
 	View func(*Request) (any, error)
+	// Post returns what the page shows after its own form was sent, for what asks
+	// much and changes nothing; nil: there is no such form. It may take PostTimeout,
+	// if that is longer than the site's.
+	Post        func(*Request) (any, error)
+	PostTimeout time.Duration
 }
+
+// Titled is a view that names its page by what it shows.
+type Titled interface{ PageTitle() string }
+
+// Elsewhere is the error of a view that has moved: its reader is sent to the
+// address, one of this site.
+type Elsewhere string
+
+// Error returns the address.
+func (e Elsewhere) Error() string { return "moved to " + string(e) }
 
 // NewSite returns a site that answers on r.
 func NewSite(r gin.IRoutes, cfg Config) (*Site, error) {
@@ -130,6 +146,22 @@ func (s *Site) Add(p Page) error {
 	if !p.Hidden {
 		s.addToMenu(p)
 	}
+	answer := func(r *Request, view any, err error) {
+		r.page = p.Name
+		switch {
+		case err != nil:
+			s.fail(r, err)
+		case r.json:
+			r.Header("Cache-Control", "private, no-store")
+			r.JSON(http.StatusOK, view)
+		default:
+			title := p.Title
+			if named, ok := view.(Titled); ok {
+				title = named.PageTitle()
+			}
+			s.render(r, http.StatusOK, t, title, view)
+		}
+	}
 	handle := func(c *gin.Context) {
 		r, ok := s.open(c, p.Need)
 		if !ok {
@@ -138,15 +170,7 @@ func (s *Site) Add(p Page) error {
 		defer r.cancel()
 		r.page = p.Name
 		view, err := p.View(r)
-		switch {
-		case err != nil:
-			s.fail(r, err)
-		case r.json:
-			c.Header("Cache-Control", "private, no-store")
-			c.JSON(http.StatusOK, view)
-		default:
-			s.render(r, http.StatusOK, t, p.Title, view)
-		}
+		answer(r, view, err)
 	}
 	s.router.GET(p.Path, handle)
 	switch last := p.Path[strings.LastIndex(p.Path, "/")+1:]; {
@@ -157,6 +181,23 @@ func (s *Site) Add(p Page) error {
 	default:
 		s.router.GET(p.Path+".json", handle)
 	}
+	if p.Post == nil {
+		return nil
+	}
+	s.router.POST(p.Path, func(c *gin.Context) {
+		r, ok := s.openWithin(c, p.Need, max(s.cfg.Timeout, p.PostTimeout))
+		if !ok {
+			return
+		}
+		defer r.cancel()
+		r.page = p.Name
+		var view any
+		err := s.checkForm(r)
+		if err == nil {
+			view, err = p.Post(r)
+		}
+		answer(r, view, err)
+	})
 	return nil
 }
 
@@ -197,13 +238,7 @@ func (s *Site) Action(path string, need Need, handle func(*Request) (string, err
 			return
 		}
 		defer r.cancel()
-		c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, 1<<20)
-		err := s.protect.Check(c.Request)
-		if err != nil {
-			err = fault.New(fault.Forbidden, "The form comes from another site.")
-		} else {
-			err = session.CheckToken(r.Reader, c.PostForm("csrf"))
-		}
+		err := s.checkForm(r)
 		var next string
 		if err == nil {
 			next, err = handle(r)
@@ -219,16 +254,29 @@ func (s *Site) Action(path string, need Need, handle func(*Request) (string, err
 	})
 }
 
+// checkForm refuses a form that another site may have sent.
+func (s *Site) checkForm(r *Request) error {
+	r.Request.Body = http.MaxBytesReader(r.Writer, r.Request.Body, 1<<20)
+	if s.protect.Check(r.Request) != nil {
+		return fault.New(fault.Forbidden, "The form comes from another site.")
+	}
+	return session.CheckToken(r.Reader, r.PostForm("csrf"))
+}
+
 // open finds out who asks and what for. It answers by itself, and returns false,
 // where that is nobody or one who may not.
 func (s *Site) open(c *gin.Context, need Need) (*Request, bool) {
+	return s.openWithin(c, need, s.cfg.Timeout)
+}
+
+func (s *Site) openWithin(c *gin.Context, need Need, timeout time.Duration) (*Request, bool) {
 	r := &Request{Context: c, site: s, Now: s.cfg.Now(), Zone: time.UTC, json: wantsJSON(c), parent: c.Request.Context()}
 	if cookie, err := c.Cookie("pharos_zone"); err == nil && len(cookie) < 64 {
 		if zone, err := time.LoadLocation(cookie); err == nil && cookie != "Local" {
 			r.Zone = zone
 		}
 	}
-	ctx, cancel := context.WithTimeout(r.parent, s.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(r.parent, timeout)
 	r.cancel = cancel
 	c.Request = c.Request.WithContext(ctx)
 	var err error
@@ -269,6 +317,12 @@ func (s *Site) fail(r *Request, err error) {
 	var refused *elastic.Error
 	if errors.As(err, &refused) && refused.Status == http.StatusUnauthorized || errors.Is(err, elastic.ErrUnauthenticated) {
 		s.askToSignIn(r) // the key has ended before the session
+		return
+	}
+	var moved Elsewhere
+	if errors.As(err, &moved) {
+		r.Redirect(http.StatusSeeOther, string(moved))
+		r.Abort()
 		return
 	}
 	status := http.StatusServiceUnavailable

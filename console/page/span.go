@@ -59,6 +59,11 @@ func parseSpan(q url.Values, zone *time.Location, now time.Time) (Span, error) {
 	return s, nil
 }
 
+// SpanOf reads a span that a form asks for, as the address has them.
+func (r *Request) SpanOf(from, to string) (Span, error) {
+	return parseSpan(url.Values{"from": {from}, "to": {to}}, r.Zone, r.Now)
+}
+
 func moment(field, text string, zone *time.Location, now time.Time) (time.Time, error) {
 	if m := relative.FindStringSubmatch(text); m != nil {
 		if m[1] == "" {

@@ -83,12 +83,16 @@ var may = map[string][]string{
 	"watcher/pagerdutyhook": {"watcher/alerting"},
 	"watcher/replay":        {"elastic", "watcher", "watcher/action/email", "watcher/action/index", "watcher/action/logging", "watcher/action/pagerduty", "watcher/action/slack", "watcher/action/webhook", "watcher/alert", "watcher/alerting", "watcher/document", "watcher/httpcall", "watcher/mustache", "watcher/outbox"},
 	"load":                  {"funcmetrics"},
+	"console/alerts":        {"console/page", "console/session"},
 	"console/assets":        {},
 	"console/assets/bundle": {},
 	"console/logs":          {"console/kql", "console/page", "console/session", "console/watcherapi", "elastic"},
+	"console/incidents":     {"console/page", "console/session", "incident"},
 	"console/overview":      {"console/page", "console/watcherapi", "elastic", "shop", "slo"},
 	"console/page":          {"console/session", "elastic"},
 	"console/session":       {"elastic"},
+	"console/sitetest":      {"console/page", "console/session", "console/watcherapi", "elastic"},
+	"console/slos":          {"console/page", "console/session", "slo", "slo/rollup", "watcher/document"},
 	"console/services":      {"console/kql", "console/page", "console/session", "console/watcherapi", "elastic"},
 	"console/traces":        {"console/kql", "console/page", "console/session", "elastic"},
 	"console/watcherapi":    {},
@@ -102,6 +106,7 @@ var may = map[string][]string{
 	"cmd/analytics": {"elastic", "funcmetrics", "funcmetrics/redisqueue", "shop", "shop/busconn", "shop/mongostore"},
 	"cmd/pharos":    {"accesslog", "elastic", "feed/mongostore", "incident", "load", "shop", "shop/busconn", "slo", "slo/rollup", "watcher/action/pagerduty", "watcher/action/slack", "watcher/alert", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/httpcall", "watcher/outbox", "watcher/replay"},
 	"cmd/console":   {"console/assets", "console/logs", "console/overview", "console/page", "console/services", "console/session", "console/traces", "console/watcherapi", "elastic", "slo"},
+	"cmd/console":   {"console/alerts", "console/assets", "console/incidents", "console/overview", "console/page", "console/services", "console/session", "console/slos", "console/traces", "console/watcherapi", "elastic", "slo"},
 	"cmd/watcher":   {"elastic", "incident", "incident/incidentstore", "slo", "slo/rollup", "watcher", "watcher/action/email", "watcher/action/index", "watcher/action/logging", "watcher/action/pagerduty", "watcher/action/slack", "watcher/action/webhook", "watcher/alert", "watcher/alerthttp", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/esstore", "watcher/httpcall", "watcher/lease", "watcher/mustache", "watcher/outbox", "watcher/pagerdutyhook", "watcher/scheduler", "watcher/shipped", "watcher/viewstore", "watcher/watchdog", "watcher/watcherhttp"},
 }
 
@@ -155,7 +160,7 @@ var drivers = map[string][]string{
 	"github.com/failsafe-go/failsafe-go":  {"internal/resilience"},
 	"golang.org/x/crypto/argon2":          {"feed"},
 	"github.com/prometheus/client_golang": {"cmd/feed", "cmd/jobs", "feed/mongostore", "feed/sqlstore", "funcmetrics", "funcmetrics/sqlstore", "intake", "internal/httpserver", "internal/mongoconn", "internal/mysqlconn", "internal/obs", "internal/redisconn", "internal/resilience", "jobs/mongostore", "shop", "shop/busconn", "shop/mongostore", "watcher/scheduler"},
-	"testing":                             {"feed/storetest", "internal/faultproxy", "internal/teststack", "shop/bustest", "watcher/receivertest"},
+	"testing":                             {"console/sitetest", "feed/storetest", "internal/faultproxy", "internal/teststack", "shop/bustest", "watcher/receivertest"},
 }
 
 func TestImports(t *testing.T) {

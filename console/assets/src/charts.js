@@ -24,6 +24,7 @@ export function write(unit, x) {
   switch (unit) {
     case "rate": return `${scaled(x, ["", "k", "M", "G"])}/s`;
     case "bytes": return scaled(x, ["B", "kB", "MB", "GB", "TB"]);
+    case "times": return `${scaled(x, ["", "k", "M"])} ×`;
     case "share": return `${digits(x * 100)} %`;
     case "seconds": {
       const abs = Math.abs(x);
@@ -68,7 +69,8 @@ function draw(figure) {
     label: chart.series[i].name,
     stroke: colour(chart.series[i].colour),
     fill: chart.stacked ? colour(chart.series[i].colour) : undefined,
-    width: chart.stacked ? 0 : 1.5,
+    width: chart.stacked ? 0 : chart.series[i].dashed ? 1 : 1.5,
+    dash: chart.series[i].dashed ? [4, 4] : undefined,
     // A value between two gaps is no line.
     points: chart.stacked ? { show: false } : { show: true, size: 4, filter: (u, at) => u.data[at].flatMap((v, k, all) => (v != null && all[k - 1] == null && all[k + 1] == null ? [k] : [])) },
     paths: chart.stacked ? uPlot.paths.bars({ size: [1, 60], align: 1 }) : undefined,
@@ -95,7 +97,7 @@ function draw(figure) {
     legend: { live: true },
     scales: {
       x: { time: true, range: () => [chart.from, chart.to] },
-      y: chart.log ? { distr: 3 } : { range: (_, low, high) => [0, high > 0 ? high * 1.05 : 1] },
+      y: chart.log ? { distr: 3 } : { range: (_, low, high) => [low < 0 ? low * 1.05 : 0, high > 0 ? high * 1.05 : 1] },
     },
     axes: [{ ...axis, values: times, space: 72 }, { ...axis, size: 64, values: (_, ticks) => ticks.map((t) => (t == null ? "" : write(chart.unit, t))) }],
     series: [{ label: "time", value: (_, t) => (t == null ? "" : new Date(t * 1000).toLocaleString(undefined, { hourCycle: "h23" })) }, ...series],
