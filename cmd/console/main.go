@@ -17,11 +17,17 @@ import (
 	"pharos/console/assets"
 	"pharos/console/logs"
 	"pharos/console/incidents"
+	"pharos/console/capacity"
+	"pharos/console/functions"
+	"pharos/console/operatorapi"
 	"pharos/console/overview"
 	"pharos/console/page"
+	"pharos/console/security"
 	"pharos/console/services"
 	"pharos/console/session"
 	"pharos/console/slos"
+	"pharos/console/shop"
+	"pharos/console/support"
 	"pharos/console/traces"
 	"pharos/console/watcherapi"
 	"pharos/elastic"
@@ -35,6 +41,7 @@ var version = "dev" // set by the linker
 type config struct {
 	Elasticsearch elastic.Config
 	Sessions      session.Config
+	API           operatorapi.Config
 	// WatcherURL is where the watcher's API is.
 	WatcherURL string `env:"WATCHER_URL,required,notEmpty"`
 	// ObjectivesDir holds the objectives, *.yaml; empty: there are none.
@@ -47,7 +54,7 @@ type config struct {
 
 // Validate implements env.Validator.
 func (c *config) Validate() error {
-	errs := []error{c.Elasticsearch.Validate(), c.Sessions.Validate()}
+	errs := []error{c.Elasticsearch.Validate(), c.Sessions.Validate(), c.API.Validate()}
 	if u, err := url.Parse(c.WatcherURL); err != nil || u.Host == "" || u.User != nil {
 		errs = append(errs, errors.New("WATCHER_URL must be an address as in http://127.0.0.1:8095"))
 	}
@@ -80,6 +87,8 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 		return nil, err
 	}
 	watcher := watcherapi.New(cfg.WatcherURL)
+	api := operatorapi.New(cfg.API)
+	support := support.Support{API: api, Log: p.Telemetry.Log}
 
 	r := httpserver.NewRouter(p.Telemetry, httpserver.RouterOptions{
 		Draining: p.Server.Draining,
@@ -100,10 +109,16 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 	pages := []page.Page{
 		overview.Overview{Watcher: watcher, Availability: named(objectives, "availability")}.Page(),
 		lines.Page(),
+		shop.Page(),
+		functions.Functions{API: api}.Page(),
+		capacity.Page(),
+		security.Page(),
+		support.Page(),
 	}
 	pages = append(pages, slos.SLOs{Objectives: objectives, Runbooks: cfg.RunbookURL}.Pages()...)
 	pages = append(pages, traces.Traces{}.Pages()...)
 	pages = append(pages, services.Services{Watcher: watcher}.Pages()...)
+	support.Actions(site)
 	for _, p := range pages {
 		if err := site.Add(p); err != nil {
 			return nil, err
