@@ -13,22 +13,10 @@ import (
 	"time"
 	_ "time/tzdata" // readers' zones, where the system has none
 
-	"pharos/console/alerts"
 	"pharos/console/assets"
-	"pharos/console/logs"
-	"pharos/console/incidents"
-	"pharos/console/capacity"
-	"pharos/console/functions"
 	"pharos/console/operatorapi"
-	"pharos/console/overview"
 	"pharos/console/page"
-	"pharos/console/security"
-	"pharos/console/services"
 	"pharos/console/session"
-	"pharos/console/slos"
-	"pharos/console/shop"
-	"pharos/console/support"
-	"pharos/console/traces"
 	"pharos/console/watcherapi"
 	"pharos/elastic"
 	"pharos/internal/httpserver"
@@ -86,9 +74,6 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 	if err != nil {
 		return nil, err
 	}
-	watcher := watcherapi.New(cfg.WatcherURL)
-	api := operatorapi.New(cfg.API)
-	support := support.Support{API: api, Log: p.Telemetry.Log}
 
 	r := httpserver.NewRouter(p.Telemetry, httpserver.RouterOptions{
 		Draining: p.Server.Draining,
@@ -101,53 +86,12 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 	if err != nil {
 		return nil, err
 	}
-	lines, err := logs.New(ctx, watcher)
-	if err != nil {
-		return nil, err
-	}
-	lines.AddTo(site)
-	pages := []page.Page{
-		overview.Overview{Watcher: watcher, Availability: named(objectives, "availability")}.Page(),
-		lines.Page(),
-		shop.Page(),
-		functions.Functions{API: api}.Page(),
-		capacity.Page(),
-		security.Page(),
-		support.Page(),
-	}
-	pages = append(pages, slos.SLOs{Objectives: objectives, Runbooks: cfg.RunbookURL}.Pages()...)
-	pages = append(pages, traces.Traces{}.Pages()...)
-	pages = append(pages, services.Services{Watcher: watcher}.Pages()...)
-	support.Actions(site)
-	for _, p := range pages {
-		if err := site.Add(p); err != nil {
-			return nil, err
-		}
-	}
-	parts := components(objectives)
-	if err := (alerts.Alerts{Watcher: watcher, Components: parts, Runbooks: cfg.RunbookURL}).AddTo(site); err != nil {
-		return nil, err
-	}
-	if err := (incidents.Incidents{Watcher: watcher, Components: parts}).AddTo(site); err != nil {
+	if err := addPages(ctx, site, parts{
+		cfg: cfg, objectives: objectives, watcher: watcherapi.New(cfg.WatcherURL), operator: operatorapi.New(cfg.API), log: p.Log,
+	}); err != nil {
 		return nil, err
 	}
 	return r, nil
-}
-
-// components are what the status page knows the system's parts as.
-func components(objectives []slo.Objective) []string {
-	var names []string
-	for _, o := range objectives {
-		if o.Indicator.Uptime == nil {
-			continue
-		}
-		for _, c := range o.Indicator.Uptime.Components {
-			if !slices.Contains(names, c.Title) {
-				names = append(names, c.Title)
-			}
-		}
-	}
-	return names
 }
 
 func loadObjectives(dir string) ([]slo.Objective, error) {
@@ -159,12 +103,4 @@ func loadObjectives(dir string) ([]slo.Objective, error) {
 		return nil, fmt.Errorf("OBJECTIVES_DIR: %w", err)
 	}
 	return objectives, nil
-}
-
-func named(objectives []slo.Objective, name string) *slo.Objective {
-	i := slices.IndexFunc(objectives, func(o slo.Objective) bool { return o.Name == name })
-	if i < 0 {
-		return nil
-	}
-	return &objectives[i]
 }

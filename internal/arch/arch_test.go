@@ -88,11 +88,10 @@ var may = map[string][]string{
 	"console/assets/bundle": {},
 	"console/logs":          {"console/kql", "console/page", "console/session", "console/watcherapi", "elastic"},
 	"console/incidents":     {"console/page", "console/session", "incident"},
-	"console/overview":      {"console/page", "console/watcherapi", "elastic", "shop", "slo"},
+	"console/overview":      {"console/page", "console/shop", "console/watcherapi", "elastic", "shop", "slo"},
 	"console/capacity":      {"console/page", "console/series", "console/session", "elastic"},
 	"console/functions":     {"console/operatorapi", "console/page", "console/series", "console/session", "elastic"},
 	"console/operatorapi":   {},
-	"console/overview":      {"console/page", "console/shop", "console/watcherapi", "elastic", "slo"},
 	"console/page":          {"console/session", "elastic"},
 	"console/pagetest":      {"console/page", "console/session", "elastic"},
 	"console/security":      {"console/page", "console/series", "console/session", "elastic"},
@@ -114,9 +113,7 @@ var may = map[string][]string{
 	"cmd/ingest":    {"funcmetrics", "funcmetrics/redisqueue", "shop", "shop/busconn", "shop/mongostore"},
 	"cmd/analytics": {"elastic", "funcmetrics", "funcmetrics/redisqueue", "shop", "shop/busconn", "shop/mongostore"},
 	"cmd/pharos":    {"accesslog", "elastic", "feed/mongostore", "incident", "load", "shop", "shop/busconn", "slo", "slo/rollup", "watcher/action/pagerduty", "watcher/action/slack", "watcher/alert", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/httpcall", "watcher/outbox", "watcher/replay"},
-	"cmd/console":   {"console/assets", "console/logs", "console/overview", "console/page", "console/services", "console/session", "console/traces", "console/watcherapi", "elastic", "slo"},
-	"cmd/console":   {"console/alerts", "console/assets", "console/incidents", "console/overview", "console/page", "console/services", "console/session", "console/slos", "console/traces", "console/watcherapi", "elastic", "slo"},
-	"cmd/console":   {"console/assets", "console/capacity", "console/functions", "console/operatorapi", "console/overview", "console/page", "console/security", "console/services", "console/session", "console/shop", "console/support", "console/traces", "console/watcherapi", "elastic", "slo"},
+	"cmd/console":   {"console/alerts", "console/assets", "console/capacity", "console/functions", "console/incidents", "console/logs", "console/operatorapi", "console/overview", "console/page", "console/security", "console/services", "console/session", "console/shop", "console/slos", "console/support", "console/traces", "console/watcherapi", "elastic", "slo"},
 	"cmd/watcher":   {"elastic", "incident", "incident/incidentstore", "slo", "slo/rollup", "watcher", "watcher/action/email", "watcher/action/index", "watcher/action/logging", "watcher/action/pagerduty", "watcher/action/slack", "watcher/action/webhook", "watcher/alert", "watcher/alerthttp", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/esstore", "watcher/httpcall", "watcher/lease", "watcher/mustache", "watcher/outbox", "watcher/pagerdutyhook", "watcher/scheduler", "watcher/shipped", "watcher/viewstore", "watcher/watchdog", "watcher/watcherhttp"},
 }
 
@@ -170,8 +167,7 @@ var drivers = map[string][]string{
 	"github.com/failsafe-go/failsafe-go":  {"internal/resilience"},
 	"golang.org/x/crypto/argon2":          {"feed"},
 	"github.com/prometheus/client_golang": {"cmd/feed", "cmd/jobs", "feed/mongostore", "feed/sqlstore", "funcmetrics", "funcmetrics/sqlstore", "intake", "internal/httpserver", "internal/mongoconn", "internal/mysqlconn", "internal/obs", "internal/redisconn", "internal/resilience", "jobs/mongostore", "shop", "shop/busconn", "shop/mongostore", "watcher/scheduler"},
-	"testing":                             {"console/sitetest", "feed/storetest", "internal/faultproxy", "internal/teststack", "shop/bustest", "watcher/receivertest"},
-	"testing":                             {"console/pagetest", "feed/storetest", "internal/faultproxy", "internal/teststack", "shop/bustest", "watcher/receivertest"},
+	"testing":                             {"console/pagetest", "console/sitetest", "feed/storetest", "internal/faultproxy", "internal/teststack", "shop/bustest", "watcher/receivertest"},
 }
 
 func TestImports(t *testing.T) {
