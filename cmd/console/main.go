@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"slices"
 	"time"
 	_ "time/tzdata" // readers' zones, where the system has none
 
