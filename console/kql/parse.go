@@ -311,7 +311,7 @@ func (p *parser) value(colons bool) (value, int, error) {
 	words, wild, last, end := 0, false, p.at, p.at
 	for {
 		p.space()
-		if p.done() || strings.ContainsRune(special, p.peek()) && !(colons && words == 0 && p.peek() == ':') || p.keyword() != "" {
+		if p.done() || ends(p.peek(), colons && words == 0) || p.keyword() != "" {
 			break
 		}
 		if words++; words > 1 {
@@ -336,12 +336,20 @@ func (p *parser) value(colons bool) (value, int, error) {
 	return v, words, nil
 }
 
+// ends reports whether a character ends a word, which may hold colons or not.
+func ends(r rune, colons bool) bool {
+	if r == ':' {
+		return !colons
+	}
+	return strings.ContainsRune(special, r)
+}
+
 // literal reads one word, and reports whether it has a wildcard.
 func (p *parser) literal(text, pattern *strings.Builder, colons bool) (wild bool, err error) {
 	for !p.done() {
 		r, size := utf8.DecodeRuneInString(p.source[p.at:])
 		switch {
-		case unicode.IsSpace(r), strings.ContainsRune(special, r) && !(colons && r == ':'):
+		case unicode.IsSpace(r), ends(r, colons):
 			return wild, nil
 		case r == '*':
 			wild = true

@@ -34,10 +34,10 @@ func clean(text string) string {
 }
 
 func suspicious(r rune) bool {
-	switch {
-	case r == '\n', r == '\t':
+	switch r {
+	case '\n', '\t':
 		return false
-	case r == 0x2028, r == 0x2029:
+	case 0x2028, 0x2029: // breaks of lines and paragraphs
 		return true
 	}
 	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co)

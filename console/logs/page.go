@@ -120,7 +120,7 @@ func (l *Logs) view(r *page.Request) (any, error) {
 	if err == nil {
 		var q question
 		q, err = s.ask(r.Ctx(), req.scope)
-		req.scope.asked = &q
+		req.asked = &q
 	}
 	if err != nil {
 		if r.WantsJSON() {

@@ -31,14 +31,14 @@ const (
 // comes with the rest of the request.
 func read(r *page.Request) (request, error) {
 	req := request{line: r.Query("line"), by: r.Query("by"), whole: r.Query("whole") == "1", wait: r.Query("wait") == "1"}
-	req.scope.from, req.scope.to, req.scope.zone = r.Span.From, r.Span.To, r.Zone.String()
-	req.scope.query = &kql.Query{}
-	req.list.after = r.Query("cursor")
+	req.from, req.to, req.zone = r.Span.From, r.Span.To, r.Zone.String()
+	req.query = &kql.Query{}
+	req.after = r.Query("cursor")
 	var errs []error
 	switch r.Query("order") {
 	case "", "newest":
 	case "oldest":
-		req.list.oldest = true
+		req.oldest = true
 	default:
 		errs = append(errs, fault.Field(fault.InvalidParameter, "order", "order must be newest or oldest."))
 	}
@@ -58,13 +58,13 @@ func read(r *page.Request) (request, error) {
 			break
 		}
 	}
-	if req.list.after != "" {
-		_, err := decodeCursor(req.list.after)
+	if req.after != "" {
+		_, err := decodeCursor(req.after)
 		errs = append(errs, err)
 	}
 	size, err := r.Param64("size", defaultPage, 1, maxPage)
 	errs = append(errs, err)
-	req.list.size = int(size)
+	req.size = int(size)
 	req.around, err = r.Param64("around", 0, 0, maxAround)
 	errs = append(errs, err)
 	if req.line == "" {
@@ -73,7 +73,7 @@ func read(r *page.Request) (request, error) {
 	if q, err := kql.Parse(r.Query("q")); err != nil {
 		errs = append(errs, queryFault(err))
 	} else {
-		req.scope.query = q
+		req.query = q
 	}
 	return req, errors.Join(errs...)
 }
