@@ -17,7 +17,7 @@ var wired = []string{
 	"ELASTIC_APM_SERVER_URL", "ELASTIC_STACK", "FEED_URLS", "KAFKA_USER", "LISTEN_ADDR", "LOG_FILE",
 	"MONGODB_ROOT_USER", "MONGODB_URI", "MONGODB_USER", "MYSQL_ADDR", "MYSQL_DATABASE", "MYSQL_USER", "NODE_NAME",
 	"OBJECTIVES_DIR", "REDIS_ADDR", "WATCHES_DIR",
-	"PHAROS_JSON", "PHAROS_URL", "USER", // the operator's command
+	"PHAROS_JSON", "PHAROS_URL", // the operator's command
 }
 
 // asked returns the variables that Go processes read, with their defaults.

@@ -37,7 +37,7 @@ func (w *world) rights(t *testing.T) {
 		"logs-nginx.access-default", "logs-nginx.error-default", "logs-pharos-default", "logs-external-default",
 		"heartbeat-default", "metricbeat-default", "traces-apm-default", "metrics-apm.internal-default", "logs-apm.error-default",
 		"metrics-shop.analytics-default", "metrics-slo-default", "metrics-anomaly-default", "metrics-pharos-default",
-		"pharos-watches", "pharos-watch-history-2026.11.21", "pharos-leases", "pharos-alerts", "pharos-incidents", "logs-evil-default", "evil", ".apm-agent-configuration", ".security-7",
+		"pharos-watches", "pharos-watch-history-2026.11.21", "pharos-leases", "pharos-alerts", "pharos-incidents", "pharos-changes", "pharos-views", "logs-evil-default", "evil", ".apm-agent-configuration", ".security-7",
 	}
 	apm := []string{"traces-apm*", "metrics-apm*", "logs-apm*"}
 	table := map[string]struct {
@@ -55,7 +55,7 @@ func (w *world) rights(t *testing.T) {
 		"pharos_watcher": {
 			monitor: true, count: []string{"metrics-slo-*"},
 			read: []string{"logs-*", "traces-*", "metrics-*", "metricbeat-*", "heartbeat-*"},
-			own:  []string{"pharos-watches", "pharos-watch-history-*", "pharos-leases", "pharos-alerts"}, targets: []string{"evil"},
+			own:  []string{"pharos-watches", "pharos-watch-history-*", "pharos-leases", "pharos-alerts", "pharos-incidents", "pharos-changes", "pharos-views"}, targets: []string{"evil"},
 		},
 		"pharos_intake":     {monitor: true, add: apm},
 		"pharos_apm_server": {monitor: true, add: apm, read: []string{".apm-agent-configuration"}},

@@ -43,6 +43,10 @@ type Backlog struct {
 	// Pending is how many of these a consumer has in hand; NaN where the bus
 	// does not know (Kafka).
 	Pending float64
+	// Waiting is for how many seconds the oldest message has waited that the group
+	// has not acknowledged; 0 if none does, NaN where it would have to be read for
+	// that (Kafka).
+	Waiting float64
 	// DeadLetters is how many dead letters of all groups are kept; NaN where
 	// they would have to be read for that (Kafka).
 	DeadLetters float64

@@ -10,12 +10,12 @@ import (
 
 // ConsumerMetrics are the indicators of a process's consumer group.
 type ConsumerMetrics struct {
-	processed, failed *prometheus.CounterVec
-	retries           prometheus.Counter
-	latency           prometheus.Histogram
-	lag, lost, oldest prometheus.Gauge
-	pending, dead     prometheus.Gauge
-	retention         prometheus.Gauge
+	processed, failed          *prometheus.CounterVec
+	retries                    prometheus.Counter
+	latency                    prometheus.Histogram
+	lag, lost, oldest, waiting prometheus.Gauge
+	pending, dead              prometheus.Gauge
+	retention                  prometheus.Gauge
 }
 
 // NewConsumerMetrics registers the metrics of the group.
@@ -40,9 +40,10 @@ func NewConsumerMetrics(reg prometheus.Registerer, group string) *ConsumerMetric
 		dead:      gauge("shop_bus_dead_letters", "Dead letters of all groups that are kept; NaN on Kafka."),
 		lost:      gauge("shop_bus_lost_messages", "Messages that were removed by age before the group acknowledged them."),
 		oldest:    gauge("shop_bus_oldest_message_seconds", "Age of the oldest message that the bus still keeps, acknowledged or not."),
+		waiting:   gauge("shop_bus_waiting_seconds", "Age of the oldest message that the group has not acknowledged; 0 if none waits, NaN on Kafka."),
 		retention: gauge("shop_bus_retention_seconds", "Age at which a message is removed, acknowledged or not."),
 	}
-	reg.MustRegister(m.processed, m.failed, m.retries, m.latency, m.lag, m.pending, m.dead, m.lost, m.oldest, m.retention)
+	reg.MustRegister(m.processed, m.failed, m.retries, m.latency, m.lag, m.pending, m.dead, m.lost, m.oldest, m.waiting, m.retention)
 	for _, kind := range Types() { // an indicator that is missing is not 0
 		m.processed.WithLabelValues(kind)
 		m.failed.WithLabelValues(kind)
@@ -69,6 +70,7 @@ func (m *ConsumerMetrics) Watch(ctx context.Context, bus Bus, group string, repo
 			m.pending.Set(b.Pending)
 			m.dead.Set(b.DeadLetters)
 			m.lost.Set(float64(b.Lost))
+			m.waiting.Set(b.Waiting)
 			m.oldest.Set(0)
 			if !b.Oldest.IsZero() {
 				m.oldest.Set(time.Since(b.Oldest).Seconds())

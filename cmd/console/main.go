@@ -14,6 +14,7 @@ import (
 	_ "time/tzdata" // readers' zones, where the system has none
 
 	"pharos/console/assets"
+	"pharos/console/logs"
 	"pharos/console/overview"
 	"pharos/console/page"
 	"pharos/console/services"
@@ -53,7 +54,7 @@ func (c *config) Validate() error {
 
 func main() { os.Exit(process.Main("console", version, wire)) }
 
-func wire(_ context.Context, p *process.Process, cfg *config) (http.Handler, error) {
+func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, error) {
 	es, err := elastic.New(cfg.Elasticsearch)
 	if err != nil {
 		return nil, err
@@ -83,8 +84,14 @@ func wire(_ context.Context, p *process.Process, cfg *config) (http.Handler, err
 	if err != nil {
 		return nil, err
 	}
+	lines, err := logs.New(ctx, watcher)
+	if err != nil {
+		return nil, err
+	}
+	lines.AddTo(site)
 	pages := []page.Page{
 		overview.Overview{Watcher: watcher, Availability: named(objectives, "availability")}.Page(),
+		lines.Page(),
 	}
 	pages = append(pages, traces.Traces{}.Pages()...)
 	pages = append(pages, services.Services{Watcher: watcher}.Pages()...)

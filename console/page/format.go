@@ -65,7 +65,7 @@ func Seconds(x float64) string {
 		return significant(x*1e3) + "\u00a0ms"
 	case abs < 120:
 		return significant(x) + "\u00a0s"
-	case abs < 2*3600:
+	case abs < 3600:
 		return significant(x/60) + "\u00a0min"
 	case abs < 48*3600:
 		return significant(x/3600) + "\u00a0h"

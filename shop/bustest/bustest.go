@@ -385,7 +385,7 @@ func backlog(t *testing.T, open Open) {
 	ctx := t.Context()
 	bus := open(t, "a")
 	var oldest time.Time
-	var pending float64
+	var pending, waiting float64
 	lag := func(group string) int64 {
 		b, err := bus.Backlog(ctx, group)
 		if err != nil {
@@ -394,7 +394,7 @@ func backlog(t *testing.T, open Open) {
 		if b.Lost != 0 {
 			t.Errorf("%s lost %d", group, b.Lost)
 		}
-		oldest, pending = b.Oldest, b.Pending
+		oldest, pending, waiting = b.Oldest, b.Pending, b.Waiting
 		return b.Lag
 	}
 	if n := lag(shop.GroupIngest); n != 0 {
@@ -403,9 +403,18 @@ func backlog(t *testing.T, open Open) {
 	if !oldest.IsZero() {
 		t.Errorf("the oldest message of an empty bus is of %s", oldest)
 	}
+	if waiting > 0 {
+		t.Errorf("something has waited %v s in an empty bus", waiting)
+	}
 	publish(t, bus, 0, 7)
 	if n := lag(shop.GroupIngest); n != 7 {
 		t.Errorf("lag %d of 7 that nobody read", n)
+	}
+	for deadline := time.Now().Add(time.Minute); waiting == 0 && time.Now().Before(deadline); lag(shop.GroupIngest) {
+		time.Sleep(time.Millisecond)
+	}
+	if waiting <= 0 {
+		t.Errorf("7 messages have waited %v s", waiting)
 	}
 	if age := time.Since(oldest); age < -time.Minute || age > time.Minute {
 		t.Errorf("the oldest message is of %s", oldest)
@@ -425,6 +434,9 @@ func backlog(t *testing.T, open Open) {
 	if !math.IsNaN(pending) && (pending < 1 || pending > 7) {
 		t.Errorf("%v of 7 are in hand", pending)
 	}
+	if waiting <= 0 {
+		t.Errorf("7 messages in hand have waited %v s", waiting)
+	}
 	close(hang)
 	box.waitFor(t, 7)
 	if err := end(); err != nil {
@@ -432,6 +444,10 @@ func backlog(t *testing.T, open Open) {
 	}
 	if n := lag(shop.GroupIngest); n != 0 {
 		t.Errorf("lag %d after all was done", n)
+	}
+	// They are kept, and wait for nobody.
+	if waiting > 0 || oldest.IsZero() {
+		t.Errorf("after all was done something waits %v s; the oldest is of %s", waiting, oldest)
 	}
 	if n := lag(shop.GroupAnalytics); n != 7 {
 		t.Errorf("lag %d of the other group", n)

@@ -230,7 +230,7 @@ func (b *Bus) Backlog(ctx context.Context, group string) (shop.Backlog, error) {
 	if err != nil {
 		return shop.Backlog{}, err
 	}
-	out := shop.Backlog{Pending: math.NaN(), DeadLetters: math.NaN()}
+	out := shop.Backlog{Pending: math.NaN(), DeadLetters: math.NaN(), Waiting: math.NaN()}
 	ends.Each(func(end kadm.ListedOffset) {
 		first := done[end.Partition]
 		if start, ok := starts.Lookup(end.Topic, end.Partition); ok {

@@ -229,12 +229,46 @@ func (b *Bus) Backlog(ctx context.Context, group string) (shop.Backlog, error) {
 				return shop.Backlog{}, err
 			}
 		}
+		waiting, err := b.waiting(ctx, g, unread)
+		if err != nil {
+			return shop.Backlog{}, err
+		}
 		// Redis goes on counting what was removed before it was read.
 		return shop.Backlog{
-			Lag: min(unread, length) + g.Pending, Pending: float64(g.Pending), DeadLetters: float64(dead), Lost: lost, Oldest: oldest,
+			Waiting: waiting.Seconds(),
+			Lag:     min(unread, length) + g.Pending, Pending: float64(g.Pending), DeadLetters: float64(dead), Lost: lost, Oldest: oldest,
 		}, nil
 	}
 	return shop.Backlog{}, fmt.Errorf("group %s has vanished", group)
+}
+
+// waiting is the age of the oldest message that a group has in hand or has not
+// read.
+func (b *Bus) waiting(ctx context.Context, g redis.XInfoGroup, unread int64) (time.Duration, error) {
+	var ids []string
+	if g.Pending > 0 {
+		inHand, err := b.rdb.XPending(ctx, b.opts.Stream, g.Name).Result()
+		if err != nil {
+			return 0, fmt.Errorf("read what %s has in hand: %w", g.Name, err)
+		}
+		if inHand.Count > 0 {
+			ids = append(ids, inHand.Lower)
+		}
+	}
+	if unread > 0 {
+		next, err := b.rdb.XRangeN(ctx, b.opts.Stream, "("+g.LastDeliveredID, "+", 1).Result()
+		if err != nil {
+			return 0, fmt.Errorf("read what %s has not read: %w", g.Name, err)
+		}
+		if len(next) > 0 {
+			ids = append(ids, next[0].ID)
+		}
+	}
+	var age time.Duration // the clocks of Redis and of this process may differ
+	for _, id := range ids {
+		age = max(age, time.Since(time.UnixMilli(idMillis(id))))
+	}
+	return age, nil
 }
 
 // countFrom counts entries from start on. A script, so that they stay in Redis.

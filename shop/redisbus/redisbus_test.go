@@ -95,7 +95,7 @@ func backlog(t *testing.T, bus shop.Bus, group string) shop.Backlog {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.Oldest = time.Time{} // bustest looks at it
+	b.Oldest, b.Waiting = time.Time{}, 0 // bustest looks at them
 	return b
 }
 

@@ -31,7 +31,7 @@ export function write(unit, x) {
       if (abs < 1e-3) return `${digits(x * 1e6)} µs`;
       if (abs < 0.9995) return `${digits(x * 1e3)} ms`;
       if (abs < 120) return `${digits(x)} s`;
-      if (abs < 7200) return `${digits(x / 60)} min`;
+      if (abs < 3600) return `${digits(x / 60)} min`;
       if (abs < 172800) return `${digits(x / 3600)} h`;
       return `${digits(x / 86400)} d`;
     }
@@ -69,9 +69,10 @@ function draw(figure) {
     stroke: colour(chart.series[i].colour),
     fill: chart.stacked ? colour(chart.series[i].colour) : undefined,
     width: chart.stacked ? 0 : 1.5,
-    points: { show: !chart.stacked && chart.times.length < 3, size: 4 },
+    // A value between two gaps is no line.
+    points: chart.stacked ? { show: false } : { show: true, size: 4, filter: (u, at) => u.data[at].flatMap((v, k, all) => (v != null && all[k - 1] == null && all[k + 1] == null ? [k] : [])) },
     paths: chart.stacked ? uPlot.paths.bars({ size: [1, 60], align: 1 }) : undefined,
-    value: (u, v, s, at) => write(chart.unit, at == null ? null : chart.series[i].values[at]),
+    value: (u, v, s, at) => (at == null ? "" : write(chart.unit, chart.series[i].values[at])),
   }));
   const data = [chart.times, ...order.map((i) => upon[i])];
   if (chart.objective != null) {
