@@ -67,6 +67,8 @@ type queries struct {
 	es   *elastic.Client
 	span page.Span
 	logs bool // whether the reader may read them
+	// requests is the stream of nginx's log.
+	requests string
 }
 
 // serviceMap makes the map of the page's span. Callers' spans say what was
@@ -403,8 +405,8 @@ func (q queries) measure(ctx context.Context, exits []exit) ([]Edge, error) {
 // that its requests went on to.
 func (q queries) front(ctx context.Context) ([]Edge, error) {
 	took := object{"failed": object{"filter": object{"range": object{"http.response.status_code": object{"gte": 500, "lte": 599}}}}, "took": p95("event.duration")}
-	res, err := q.es.Search(ctx, elastic.TrafficStream, object{
-		"size": 0, "query": elastic.Traffic(q.span.Window(), elastic.TrafficFilter{}),
+	res, err := q.es.Search(ctx, q.requests, object{
+		"size": 0, "query": elastic.Traffic(q.span.Window(), elastic.TrafficFilter{Stream: q.requests}),
 		"aggs": object{
 			"failed": took["failed"], "took": took["took"],
 			"passed": object{"filter": object{"exists": object{"field": "nginx.upstream.address"}}, "aggs": object{

@@ -10,6 +10,7 @@ import (
 	"pharos/console/page"
 	"pharos/console/session"
 	"pharos/console/watcherapi"
+	"pharos/elastic"
 	"pharos/internal/fault"
 )
 
@@ -36,7 +37,7 @@ type All struct {
 
 func (s Services) all(r *page.Request) (any, error) {
 	v := &All{}
-	q := queries{r.Elasticsearch, r.Span, r.Reader.Rights.Logs}
+	q := queries{r.Elasticsearch, r.Span, r.Reader.Rights.Logs, elastic.TrafficStream}
 	p := r.Panels()
 	page.Load(p, &v.Map, q.serviceMap)
 	p.Wait()
@@ -75,7 +76,7 @@ func (s Services) one(r *page.Request) (any, error) {
 	if v.Instance != "" && !plainName.MatchString(v.Instance) {
 		return nil, fault.Field(fault.InvalidParameter, "instance", "An instance's name is made of letters, digits, dots, colons and dashes.")
 	}
-	q := queries{r.Elasticsearch, r.Span, r.Reader.Rights.Logs}
+	q := queries{r.Elasticsearch, r.Span, r.Reader.Rights.Logs, elastic.TrafficStream}
 	of, err := q.subject(r.Ctx(), v.Name, v.Instance)
 	if err != nil {
 		return nil, err

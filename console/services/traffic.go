@@ -28,7 +28,7 @@ func (q queries) subject(ctx context.Context, name, instance string) (subject, e
 	switch name {
 	case nginx:
 		return subject{
-			kind: "proxy", stream: elastic.TrafficStream, query: elastic.Traffic(q.span.Window(), elastic.TrafficFilter{}),
+			kind: "proxy", stream: q.requests, query: elastic.Traffic(q.span.Window(), elastic.TrafficFilter{Stream: q.requests}),
 			duration: "event.duration", units: 1e9, name: "http.route",
 			failing: object{"range": object{"http.response.status_code": object{"gte": 500, "lte": 599}}},
 		}, nil

@@ -30,7 +30,7 @@ type Filter struct {
 	Route   string `json:"route,omitempty"` // http.route, or the transaction's name
 	Status  string `json:"status,omitempty"`
 	User    string `json:"user,omitempty"`
-	// ID is a trace's, a transaction's, a span's or a request's.
+	// ID is a trace's, a transaction's or a request's.
 	ID string `json:"id,omitempty"`
 	// Min and Max are durations as they were written.
 	Min string `json:"min,omitempty"`
@@ -64,7 +64,7 @@ func parseFilter(q url.Values) (Filter, error) {
 		}
 	}
 	if f.ID != "" && !anyID.MatchString(f.ID) {
-		return f, fault.Field(fault.InvalidParameter, "id", "id must be a trace's, transaction's, span's or request's id: letters, digits, dots, colons and dashes.")
+		return f, fault.Field(fault.InvalidParameter, "id", "id must be a trace's, transaction's or request's id: letters, digits, dots, colons and dashes.")
 	}
 	switch f.Sort {
 	case "":
@@ -185,8 +185,7 @@ func (f Filter) elastic(s page.Span) (elastic.Query, error) {
 	if f.ID == "" {
 		filters = append(filters, within(s))
 	} else {
-		filters = append(filters, anyOf(object{"term": object{"trace.id": f.ID}}, object{"term": object{"transaction.id": f.ID}},
-			object{"term": object{"span.id": f.ID}}, object{"term": object{"http.request.id": f.ID}}))
+		filters = append(filters, anyOf(object{"term": object{"trace.id": f.ID}}, object{"term": object{"transaction.id": f.ID}}, object{"term": object{"http.request.id": f.ID}}))
 	}
 	if !f.query.Empty() {
 		query, err := f.query.Elastic(kql.Options{})
