@@ -94,9 +94,9 @@ func wire(_ context.Context, p *process.Process, cfg *config) (http.Handler, err
 	pages := []page.Page{
 		overview.Overview{Watcher: watcher, Availability: named(objectives, "availability")}.Page(),
 	}
-	pages = append(pages, slos.SLOs{Objectives: objectives, Runbooks: cfg.RunbookURL}.Pages()...)
 	pages = append(pages, traces.Traces{}.Pages()...)
 	pages = append(pages, services.Services{Watcher: watcher}.Pages()...)
+	pages = append(pages, slos.SLOs{Objectives: objectives, Runbooks: cfg.RunbookURL}.Pages()...)
 	for _, p := range pages {
 		if err := site.Add(p); err != nil {
 			return nil, err
