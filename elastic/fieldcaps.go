@@ -15,9 +15,7 @@ import (
 // is mapped nowhere is left out, as are objects.
 func (c *Client) FieldTypes(ctx context.Context, target string, fields ...string) (map[string][]string, error) {
 	var answer struct {
-		Fields map[string]map[string]struct {
-			Metadata bool `json:"metadata_field"`
-		} `json:"fields"`
+		Fields map[string]map[string]any `json:"fields"`
 	}
 	path := "/" + url.PathEscape(target) + "/_field_caps?filters=-parent&ignore_unavailable=true&fields=" + url.QueryEscape(strings.Join(fields, ","))
 	if err := c.call(ctx, http.MethodGet, path, nil, &answer); err != nil {

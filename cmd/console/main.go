@@ -15,6 +15,7 @@ import (
 
 	"pharos/console/alerts"
 	"pharos/console/assets"
+	"pharos/console/logs"
 	"pharos/console/incidents"
 	"pharos/console/overview"
 	"pharos/console/page"
@@ -61,7 +62,7 @@ func (c *config) Validate() error {
 
 func main() { os.Exit(process.Main("console", version, wire)) }
 
-func wire(_ context.Context, p *process.Process, cfg *config) (http.Handler, error) {
+func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, error) {
 	es, err := elastic.New(cfg.Elasticsearch)
 	if err != nil {
 		return nil, err
@@ -91,8 +92,14 @@ func wire(_ context.Context, p *process.Process, cfg *config) (http.Handler, err
 	if err != nil {
 		return nil, err
 	}
+	lines, err := logs.New(ctx, watcher)
+	if err != nil {
+		return nil, err
+	}
+	lines.AddTo(site)
 	pages := []page.Page{
 		overview.Overview{Watcher: watcher, Availability: named(objectives, "availability")}.Page(),
+		lines.Page(),
 	}
 	pages = append(pages, traces.Traces{}.Pages()...)
 	pages = append(pages, services.Services{Watcher: watcher}.Pages()...)

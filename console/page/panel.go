@@ -48,6 +48,9 @@ func Load[T any](p *Panels, into *Panel[T], ask func(context.Context) (T, error)
 // Wait waits for all panels.
 func (p *Panels) Wait() { p.group.Wait() }
 
+// Trouble says to the reader what an error means, for what is no panel.
+func (r *Request) Trouble(err error) *Trouble { return r.trouble(err) }
+
 // trouble says to the reader what an error means. What is no fault of the
 // reader's is logged.
 func (r *Request) trouble(err error) *Trouble {

@@ -81,7 +81,7 @@ func draw(m Map, here string) Picture {
 			line.Failures, high = page.Percent(e.ErrorShare())+" failed", 26
 		}
 		line.Path, line.Arrow = curve(points)
-		at := Point{(points[0].X + points[1].X) / 2, (points[0].Y+points[1].Y)/2 - 4}
+		at := Point{(points[0].X + points[1].X) / 2, (points[0].Y+points[1].Y)/2 - high + 9}
 		for clear := false; !clear; { // no label upon another
 			clear = true
 			for _, t := range taken {

@@ -2,6 +2,7 @@
 // reads and works without it.
 import { charts } from "./charts.js";
 import { keys } from "./keys.js";
+import { logs, ready } from "./logs.js";
 import { refresh } from "./refresh.js";
 
 // Times are written in the reader's zone; the server learns it from this cookie.
@@ -17,4 +18,5 @@ if (fold && matchMedia("(max-width: 760px)").matches) fold.open = false;
 
 charts(document);
 keys();
-refresh((root) => charts(root));
+logs((root) => charts(root));
+refresh((root) => { charts(root); ready(); });
