@@ -13,16 +13,10 @@ import (
 	"time"
 	_ "time/tzdata" // readers' zones, where the system has none
 
-	"pharos/console/alerts"
 	"pharos/console/assets"
-	"pharos/console/logs"
-	"pharos/console/incidents"
-	"pharos/console/overview"
+	"pharos/console/operatorapi"
 	"pharos/console/page"
-	"pharos/console/services"
 	"pharos/console/session"
-	"pharos/console/slos"
-	"pharos/console/traces"
 	"pharos/console/watcherapi"
 	"pharos/elastic"
 	"pharos/internal/httpserver"
@@ -35,6 +29,7 @@ var version = "dev" // set by the linker
 type config struct {
 	Elasticsearch elastic.Config
 	Sessions      session.Config
+	API           operatorapi.Config
 	// WatcherURL is where the watcher's API is.
 	WatcherURL string `env:"WATCHER_URL,required,notEmpty"`
 	// ObjectivesDir holds the objectives, *.yaml; empty: there are none.
@@ -47,7 +42,7 @@ type config struct {
 
 // Validate implements env.Validator.
 func (c *config) Validate() error {
-	errs := []error{c.Elasticsearch.Validate(), c.Sessions.Validate()}
+	errs := []error{c.Elasticsearch.Validate(), c.Sessions.Validate(), c.API.Validate()}
 	if u, err := url.Parse(c.WatcherURL); err != nil || u.Host == "" || u.User != nil {
 		errs = append(errs, errors.New("WATCHER_URL must be an address as in http://127.0.0.1:8095"))
 	}
@@ -79,7 +74,6 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 	if err != nil {
 		return nil, err
 	}
-	watcher := watcherapi.New(cfg.WatcherURL)
 
 	r := httpserver.NewRouter(p.Telemetry, httpserver.RouterOptions{
 		Draining: p.Server.Draining,
@@ -92,47 +86,12 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 	if err != nil {
 		return nil, err
 	}
-	lines, err := logs.New(ctx, watcher)
-	if err != nil {
-		return nil, err
-	}
-	lines.AddTo(site)
-	pages := []page.Page{
-		overview.Overview{Watcher: watcher, Availability: named(objectives, "availability")}.Page(),
-		lines.Page(),
-	}
-	pages = append(pages, traces.Traces{}.Pages()...)
-	pages = append(pages, services.Services{Watcher: watcher}.Pages()...)
-	pages = append(pages, slos.SLOs{Objectives: objectives, Runbooks: cfg.RunbookURL}.Pages()...)
-	for _, p := range pages {
-		if err := site.Add(p); err != nil {
-			return nil, err
-		}
-	}
-	parts := components(objectives)
-	if err := (alerts.Alerts{Watcher: watcher, Components: parts, Runbooks: cfg.RunbookURL}).AddTo(site); err != nil {
-		return nil, err
-	}
-	if err := (incidents.Incidents{Watcher: watcher, Components: parts}).AddTo(site); err != nil {
+	if err := addPages(ctx, site, parts{
+		cfg: cfg, objectives: objectives, watcher: watcherapi.New(cfg.WatcherURL), operator: operatorapi.New(cfg.API), log: p.Log,
+	}); err != nil {
 		return nil, err
 	}
 	return r, nil
-}
-
-// components are what the status page knows the system's parts as.
-func components(objectives []slo.Objective) []string {
-	var names []string
-	for _, o := range objectives {
-		if o.Indicator.Uptime == nil {
-			continue
-		}
-		for _, c := range o.Indicator.Uptime.Components {
-			if !slices.Contains(names, c.Title) {
-				names = append(names, c.Title)
-			}
-		}
-	}
-	return names
 }
 
 func loadObjectives(dir string) ([]slo.Objective, error) {
@@ -144,12 +103,4 @@ func loadObjectives(dir string) ([]slo.Objective, error) {
 		return nil, fmt.Errorf("OBJECTIVES_DIR: %w", err)
 	}
 	return objectives, nil
-}
-
-func named(objectives []slo.Objective, name string) *slo.Objective {
-	i := slices.IndexFunc(objectives, func(o slo.Objective) bool { return o.Name == name })
-	if i < 0 {
-		return nil
-	}
-	return &objectives[i]
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pharos/console/page"
+	"pharos/console/shop"
 	"pharos/console/watcherapi"
 	"pharos/elastic"
 	"pharos/slo"
@@ -30,7 +31,7 @@ type View struct {
 	Traffic      page.Panel[Traffic]        `json:"traffic"`
 	Instances    page.Panel[[]Instance]     `json:"instances"`
 	Alerts       page.Panel[[]Alert]        `json:"alerts"`
-	Shop         page.Panel[Shop]           `json:"shop"`
+	Shop         page.Panel[shop.Sales]     `json:"shop"`
 }
 
 // Availability is the share of the requests of a window that were answered
@@ -82,7 +83,7 @@ func (o Overview) view(r *page.Request) (any, error) {
 	page.Load(p, &v.Traffic, q.traffic)
 	page.Load(p, &v.Instances, q.instances)
 	page.Load(p, &v.Alerts, func(ctx context.Context) ([]Alert, error) { return o.alerts(ctx, r) })
-	page.Load(p, &v.Shop, q.shop)
+	page.Load(p, &v.Shop, func(ctx context.Context) (shop.Sales, error) { return shop.ReadSales(ctx, r.Elasticsearch, r.Span) })
 	p.Wait()
 	return v, nil
 }

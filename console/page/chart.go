@@ -216,6 +216,12 @@ func (c Chart) SVG() template.HTML {
 	return template.HTML(b.String()) // numbers, and names that are escaped
 }
 
+// Bar draws a share (1 is all) as a bar of the palette's colour.
+func Bar(colour string, share float64) template.HTML {
+	return template.HTML(fmt.Sprintf(`<svg class="bar-of" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true"><rect class="%s" width="%.2f" height="8"/></svg>`,
+		template.HTMLEscapeString(colour), 100*math.Max(0, math.Min(1, share))))
+}
+
 // Spark draws values as a line of the size of a word; nil is a gap.
 func Spark(colour string, values []*float64) template.HTML {
 	top := 0.0

@@ -64,6 +64,7 @@ func (r *Request) trouble(err error) *Trouble {
 			kind = "forbidden"
 		case known.Status() >= http.StatusInternalServerError:
 			kind = "unavailable"
+			r.fail(err)
 		}
 		return &Trouble{kind, known.Detail}
 	case errors.As(err, &refused) && refused.Status == http.StatusForbidden:

@@ -511,7 +511,7 @@ func (r *Request) Ago(t time.Time) string {
 func (s *Site) funcs() template.FuncMap {
 	return template.FuncMap{
 		"asset": s.cfg.Assets.URL, "count": Count, "rate": Rate, "bytes": Bytes, "seconds": Seconds, "duration": Duration,
-		"percent": Percent, "availability": Availability, "spark": Spark, "colour": Colour, "exact": exact, "nodata": func() string { return NoData },
+		"percent": Percent, "availability": Availability, "spark": Spark, "bar": Bar, "colour": Colour, "exact": exact, "nodata": func() string { return NoData },
 		"json": func(v any) (string, error) { text, err := json.MarshalIndent(v, "", "  "); return string(text), err },
 		"iso":  func(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") },
 		"dict": dict, "float": func(n int64) float64 { return float64(n) }, "join": strings.Join,

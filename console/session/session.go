@@ -20,6 +20,7 @@ type Rights struct {
 	Uptime  bool `json:"uptime"`  // Heartbeat's checks
 	Alerts  bool `json:"alerts"`  // watches, alerts
 	Operate bool `json:"operate"` // acknowledge, silence, write updates
+	Support bool `json:"support"` // suspend and reactivate users
 }
 
 // Reader is somebody with rights. The zero value is nobody.
@@ -48,8 +49,16 @@ var questions = elastic.Privileges{
 		Privileges: []string{"read"},
 	}},
 	Application: []elastic.ApplicationPrivileges{{
-		Application: "pharos", Privileges: []string{"watch:operate", "alert:read"}, Resources: []string{"*"},
+		Application: "pharos", Privileges: []string{"watch:operate", "alert:read", "user:suspend"}, Resources: []string{"*"},
 	}},
+}
+
+// Now asks Elasticsearch what a reader may do at this moment: for what the console
+// does by an account of its own, where a key that was withdrawn must count no
+// longer. elastic.ErrUnauthenticated if it was.
+func Now(ctx context.Context, es Elasticsearch, r Reader) (Rights, error) {
+	now, err := identify(ctx, es, r.Authorization)
+	return now.Rights, err
 }
 
 // identify asks Elasticsearch who an Authorization header stands for and what
@@ -70,5 +79,6 @@ func identify(ctx context.Context, es Elasticsearch, authorization string) (Read
 		Uptime:  r.Index["heartbeat-default"]["read"],
 		Alerts:  operate || r.Cluster["monitor_watcher"] || r.Application["pharos"]["*"]["alert:read"],
 		Operate: operate,
+		Support: r.Application["pharos"]["*"]["user:suspend"],
 	}}, nil
 }
