@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"pharos/console/kql"
 	"pharos/console/page"
 	"pharos/console/session"
 )
@@ -294,10 +295,13 @@ func (v *AlertView) Search() string {
 	case v.Watch.Data.Query != "":
 		return v.Watch.Data.Query
 	case v.Service != "":
-		return page.Term("service.name", v.Service)
+		return v.OfService()
 	}
 	return ""
 }
+
+// OfService is the search for what its service did.
+func (v *AlertView) OfService() string { return kql.Is("service.name", v.Service) }
 
 func (a Alerts) one(r *page.Request) (any, error) {
 	v := &AlertView{Now: r.Now}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"pharos/console/kql"
 	"pharos/console/page"
 	"pharos/console/session"
 	"pharos/incident"
@@ -220,7 +221,7 @@ func (v *IncidentView) Links(rights session.Rights) []Link {
 	var links []Link
 	services := ""
 	if len(v.Services) > 0 {
-		services = page.AnyOf("service.name", v.Services)
+		services = anyOf("service.name", v.Services)
 	}
 	names := strings.Join(v.Services, ", ")
 	if rights.Logs && services != "" {
@@ -234,7 +235,7 @@ func (v *IncidentView) Links(rights session.Rights) []Link {
 		routes := "data_stream.dataset:nginx.access and http.response.status_code >= 500"
 		text := "Requests that failed"
 		if len(v.Routes) > 0 {
-			routes = "data_stream.dataset:nginx.access and " + page.AnyOf("http.route", v.Routes)
+			routes = "data_stream.dataset:nginx.access and " + anyOf("http.route", v.Routes)
 			text = "Requests to " + strings.Join(v.Routes, ", ")
 		}
 		links = append(links, Link{text, "/logs", routes})
@@ -247,6 +248,18 @@ func (v *IncidentView) Links(rights session.Rights) []Link {
 		links = append(links, Link{text, "/traces", q})
 	}
 	return links
+}
+
+// anyOf is the search for one of several values of a field.
+func anyOf(field string, values []string) string {
+	ways := make([]string, 0, len(values))
+	for _, v := range values {
+		ways = append(ways, kql.Is(field, v))
+	}
+	if len(ways) == 1 {
+		return ways[0]
+	}
+	return "(" + strings.Join(ways, " or ") + ")"
 }
 
 // Happened is an entry of the timeline in a word and a shape.

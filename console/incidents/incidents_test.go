@@ -87,7 +87,7 @@ func TestList(t *testing.T) {
 func TestIncident(t *testing.T) {
 	s := newStand(t, "oncall")
 	main := holds(t, s, "/incidents/i1", "10 min before", "We have found a problem.", "it is the deploy", `<span class="tag">public</span>`,
-		"service.name:(api or feed) and log.level:(warn or error or fatal)", "http.route:&#34;/v1/feed/:id&#34;", "from=2026-11-21T10%3A45%3A30.000Z", "event.outcome:failure",
+		"(service.name:api or service.name:feed) and log.level:(warn or error or fatal)", "http.route:&#34;/v1/feed/:id&#34;", "from=2026-11-21T10%3A45%3A30.000Z", "event.outcome:failure",
 		`value="API" checked`, `value="Site">`, `value="Old part" checked`, "Everything in this form is public", `action="/incidents/i1/close"`, `href="/alerts/a1"`)
 	if strings.Count(main, `<span class="tag">public</span>`) != 1 {
 		t.Error("what is not public is said to be")

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"pharos/console/page"
+	"pharos/console/kql"
 	"pharos/slo"
 	"pharos/watcher/document"
 )
@@ -49,7 +49,7 @@ func badQuery(o slo.Objective, group string) string {
 		parts = append(parts, own...)
 	}
 	if group != "" {
-		parts = append(parts, page.Term(r.GroupBy, group))
+		parts = append(parts, kql.Is(r.GroupBy, group))
 	}
 	return strings.Join(parts, " and ")
 }
@@ -82,7 +82,7 @@ func clauses(query *document.Object) ([]string, bool) {
 				return nil, false
 			}
 			if occur == "must_not" {
-				if strings.Contains(said, " and ") {
+				if strings.Contains(said, " and ") && !strings.HasPrefix(said, "(") {
 					said = "(" + said + ")"
 				}
 				said = "not " + said
@@ -115,17 +115,17 @@ func clause(c map[string]json.RawMessage) (string, bool) {
 	for name, value := range field {
 		switch kind {
 		case "term":
-			return page.Term(name, plain(value)), true
+			return kql.Is(name, plain(value)), true
 		case "terms":
 			var list []json.RawMessage
 			if json.Unmarshal(value, &list) != nil {
 				return "", false
 			}
-			var words []string
+			var ways []string
 			for _, v := range list {
-				words = append(words, page.Quote(plain(v)))
+				ways = append(ways, kql.Is(name, plain(v)))
 			}
-			return name + ":(" + strings.Join(words, " or ") + ")", true
+			return "(" + strings.Join(ways, " or ") + ")", len(ways) > 0
 		case "range":
 			return between(name, value)
 		}
@@ -134,14 +134,14 @@ func clause(c map[string]json.RawMessage) (string, bool) {
 }
 
 func between(name string, value json.RawMessage) (string, bool) {
-	var limits map[string]json.RawMessage
+	var limits map[string]json.Number
 	if json.Unmarshal(value, &limits) != nil {
 		return "", false
 	}
 	var parts []string
 	for _, op := range [][2]string{{"gt", ">"}, {"gte", ">="}, {"lt", "<"}, {"lte", "<="}} {
 		if v, ok := limits[op[0]]; ok {
-			parts = append(parts, fmt.Sprintf("%s %s %s", name, op[1], page.Quote(plain(v))))
+			parts = append(parts, fmt.Sprintf("%s %s %s", name, op[1], v))
 			delete(limits, op[0])
 		}
 	}

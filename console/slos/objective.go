@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"pharos/console/kql"
 	"pharos/console/page"
 	"pharos/internal/fault"
 	"pharos/slo"
@@ -109,7 +110,7 @@ func (s SLOs) one(r *page.Request) (any, error) {
 			found, err := reader.Causes(ctx, o, r.Now.Add(-o.Window), r.Now)
 			var causes []Cause
 			for _, c := range found {
-				causes = append(causes, Cause{c, v.Bad + " and " + page.Term(c.Field, c.Value)})
+				causes = append(causes, Cause{c, v.Bad + " and " + kql.Is(c.Field, c.Value)})
 			}
 			return causes, err
 		})

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"pharos/console/kql"
 	"pharos/console/page"
 	"pharos/slo"
 	"pharos/slo/rollup"
@@ -32,7 +33,7 @@ func TestBadQueries(t *testing.T) {
 		{"availability", "", "data_stream.dataset:nginx.access and http.response.status_code >= 500 and http.response.status_code <= 599 and not labels.probe:true"},
 		{"route-availability", "/v1/users/:handle", `data_stream.dataset:nginx.access and http.response.status_code >= 500 and http.response.status_code <= 599 and not labels.probe:true and http.route:"/v1/users/:handle"`},
 		{"route-latency", "", `data_stream.dataset:nginx.access and event.duration:* and not labels.probe:true and not (http.response.status_code >= 500 and http.response.status_code <= 599) and not http.route:"/v1/jobs/:id/result" and not event.duration <= 500000000`},
-		{"jobs-in-time", "", "data_stream.dataset:pharos and event.action:job-ended and event.outcome:(success or failure) and not (event.outcome:success and event.duration <= 10000000000)"},
+		{"jobs-in-time", "", "data_stream.dataset:pharos and event.action:job-ended and (event.outcome:success or event.outcome:failure) and not (event.outcome:success and event.duration <= 10000000000)"},
 		{"events-processed", "", ""},
 		{"mongodb-connections", "", ""},
 		{"system-uptime", "api", ""},
@@ -42,6 +43,9 @@ func TestBadQueries(t *testing.T) {
 		}
 		if got := badQuery(all[c.name], c.group); got != c.want {
 			t.Errorf("%s\n got %s\nwant %s", c.name, got, c.want)
+		}
+		if _, err := kql.Parse(c.want); err != nil {
+			t.Errorf("%s: the search can't read it: %v", c.name, err)
 		}
 	}
 }
