@@ -19,7 +19,9 @@ import (
 	"pharos/console/page"
 	"pharos/console/services"
 	"pharos/console/session"
+	"pharos/console/statuspage"
 	"pharos/console/traces"
+	"pharos/console/uptime"
 	"pharos/console/watcherapi"
 	"pharos/elastic"
 	"pharos/internal/httpserver"
@@ -32,6 +34,7 @@ var version = "dev" // set by the linker
 type config struct {
 	Elasticsearch elastic.Config
 	Sessions      session.Config
+	Status        statuspage.Config
 	// WatcherURL is where the watcher's API is.
 	WatcherURL string `env:"WATCHER_URL,required,notEmpty"`
 	// ObjectivesDir holds the objectives, *.yaml; empty: there are none.
@@ -42,7 +45,7 @@ type config struct {
 
 // Validate implements env.Validator.
 func (c *config) Validate() error {
-	errs := []error{c.Elasticsearch.Validate(), c.Sessions.Validate()}
+	errs := []error{c.Elasticsearch.Validate(), c.Sessions.Validate(), c.Status.Validate()}
 	if u, err := url.Parse(c.WatcherURL); err != nil || u.Host == "" || u.User != nil {
 		errs = append(errs, errors.New("WATCHER_URL must be an address as in http://127.0.0.1:8095"))
 	}
@@ -91,6 +94,8 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 	lines.AddTo(site)
 	pages := []page.Page{
 		overview.Overview{Watcher: watcher, Availability: named(objectives, "availability")}.Page(),
+		uptime.Uptime{Objectives: objectives}.Page(),
+		uptime.Uptime{Objectives: objectives}.MonitorPage(),
 		lines.Page(),
 	}
 	pages = append(pages, traces.Traces{}.Pages()...)
@@ -100,7 +105,18 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 			return nil, err
 		}
 	}
-	return r, nil
+
+	components, err := statuspage.LoadCatalog(cfg.Status.ComponentsFile, objectives)
+	if err != nil {
+		return nil, err
+	}
+	status, err := statuspage.New(cfg.Status, components, es, p.Log, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	status.Routes(httpserver.WithHead{RouterGroup: &r.RouterGroup})
+	p.Go("status page", status.Run)
+	return status.Handler(r), nil
 }
 
 func loadObjectives(dir string) ([]slo.Objective, error) {

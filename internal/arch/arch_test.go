@@ -91,6 +91,9 @@ var may = map[string][]string{
 	"console/session":       {"elastic"},
 	"console/services":      {"console/kql", "console/page", "console/session", "console/watcherapi", "elastic"},
 	"console/traces":        {"console/kql", "console/page", "console/session", "elastic"},
+	"console/days":          {"console/page", "slo", "slo/rollup"},
+	"console/statuspage":    {"console/days", "console/page", "elastic", "slo", "slo/rollup"},
+	"console/uptime":        {"console/days", "console/page", "console/session", "elastic", "slo", "slo/rollup"},
 	"console/watcherapi":    {},
 	"console/kql":           {"elastic", "watcher/datemath"},
 	// wiring
@@ -101,7 +104,7 @@ var may = map[string][]string{
 	"cmd/ingest":    {"funcmetrics", "funcmetrics/redisqueue", "shop", "shop/busconn", "shop/mongostore"},
 	"cmd/analytics": {"elastic", "funcmetrics", "funcmetrics/redisqueue", "shop", "shop/busconn", "shop/mongostore"},
 	"cmd/pharos":    {"accesslog", "elastic", "feed/mongostore", "incident", "load", "shop", "shop/busconn", "slo", "slo/rollup", "watcher/action/pagerduty", "watcher/action/slack", "watcher/alert", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/httpcall", "watcher/outbox", "watcher/replay"},
-	"cmd/console":   {"console/assets", "console/logs", "console/overview", "console/page", "console/services", "console/session", "console/traces", "console/watcherapi", "elastic", "slo"},
+	"cmd/console":   {"console/assets", "console/logs", "console/overview", "console/page", "console/services", "console/session", "console/statuspage", "console/traces", "console/uptime", "console/watcherapi", "elastic", "slo"},
 	"cmd/watcher":   {"elastic", "incident", "incident/incidentstore", "slo", "slo/rollup", "watcher", "watcher/action/email", "watcher/action/index", "watcher/action/logging", "watcher/action/pagerduty", "watcher/action/slack", "watcher/action/webhook", "watcher/alert", "watcher/alerthttp", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/esstore", "watcher/httpcall", "watcher/lease", "watcher/mustache", "watcher/outbox", "watcher/pagerdutyhook", "watcher/scheduler", "watcher/shipped", "watcher/viewstore", "watcher/watchdog", "watcher/watcherhttp"},
 }
 
@@ -145,6 +148,7 @@ var drivers = map[string][]string{
 	"github.com/microcosm-cc/bluemonday":  {"watcher/action/email"},
 	"github.com/wneessen/go-mail":         {"watcher/action/email"},
 	"github.com/rs/cors":                  {"api"},
+	"github.com/gorilla/feeds":            {"console/statuspage"},
 	"github.com/evanw/esbuild":            {"console/assets/bundle"},
 	"github.com/alecthomas/kong":          {"cmd/pharos"},
 	"gopkg.in/natefinch/lumberjack.v2":    {"internal/obs"},
