@@ -16,6 +16,7 @@ import (
 	"pharos/console/operatorapi"
 	"pharos/console/page"
 	"pharos/console/session"
+	"pharos/console/statuspage"
 	"pharos/console/watcherapi"
 	"pharos/elastic"
 	"pharos/internal/httpserver"
@@ -29,6 +30,7 @@ type config struct {
 	Elasticsearch elastic.Config
 	Sessions      session.Config
 	API           operatorapi.Config
+	Status        statuspage.Config
 	// WatcherURL is where the watcher's API is.
 	WatcherURL string `env:"WATCHER_URL,required,notEmpty"`
 	// ObjectivesDir holds the objectives, *.yaml; empty: there are none.
@@ -41,7 +43,7 @@ type config struct {
 
 // Validate implements env.Validator.
 func (c *config) Validate() error {
-	errs := []error{c.Elasticsearch.Validate(), c.Sessions.Validate(), c.API.Validate()}
+	errs := []error{c.Elasticsearch.Validate(), c.Sessions.Validate(), c.API.Validate(), c.Status.Validate()}
 	if u, err := url.Parse(c.WatcherURL); err != nil || u.Host == "" || u.User != nil {
 		errs = append(errs, errors.New("WATCHER_URL must be an address as in http://127.0.0.1:8095"))
 	}
@@ -85,12 +87,22 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 	if err != nil {
 		return nil, err
 	}
+	public, err := statuspage.LoadCatalog(cfg.Status.ComponentsFile, objectives)
+	if err != nil {
+		return nil, err
+	}
 	if err := addPages(ctx, site, parts{
-		cfg: cfg, objectives: objectives, watcher: watcherapi.New(cfg.WatcherURL), operator: operatorapi.New(cfg.API), log: p.Log,
+		cfg: cfg, objectives: objectives, public: public, watcher: watcherapi.New(cfg.WatcherURL), operator: operatorapi.New(cfg.API), log: p.Log,
 	}); err != nil {
 		return nil, err
 	}
-	return r, nil
+	status, err := statuspage.New(cfg.Status, public, es, p.Log, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	status.Routes(httpserver.WithHead{RouterGroup: &r.RouterGroup})
+	p.Go("status page", status.Run)
+	return status.Handler(r), nil
 }
 
 func loadObjectives(dir string) ([]slo.Objective, error) {

@@ -18,8 +18,10 @@ import (
 	"pharos/console/services"
 	"pharos/console/shop"
 	"pharos/console/slos"
+	"pharos/console/statuspage"
 	"pharos/console/support"
 	"pharos/console/traces"
+	"pharos/console/uptime"
 	"pharos/console/watcherapi"
 	"pharos/slo"
 )
@@ -28,6 +30,7 @@ import (
 type parts struct {
 	cfg        *config
 	objectives []slo.Objective
+	public     statuspage.Catalog
 	watcher    *watcherapi.Client
 	operator   *operatorapi.Client
 	log        *zap.Logger
@@ -43,14 +46,15 @@ func addPages(ctx context.Context, site *page.Site, p parts) error {
 		}
 		return nil
 	}
-	if err := add(overview.Overview{Watcher: p.watcher, Availability: named(p.objectives, "availability")}.Page()); err != nil {
+	if err := add(overview.Overview{Watcher: p.watcher, Availability: named(p.objectives, "availability")}.Page(),
+		uptime.Uptime{Objectives: p.objectives}.Page(), uptime.Uptime{Objectives: p.objectives}.MonitorPage()); err != nil {
 		return err
 	}
-	public := components(p.objectives)
-	if err := (alerts.Alerts{Watcher: p.watcher, Components: public, Runbooks: p.cfg.RunbookURL}).AddTo(site); err != nil {
+	names := components(p.public)
+	if err := (alerts.Alerts{Watcher: p.watcher, Components: names, Runbooks: p.cfg.RunbookURL}).AddTo(site); err != nil {
 		return err
 	}
-	if err := (incidents.Incidents{Watcher: p.watcher, Components: public}).AddTo(site); err != nil {
+	if err := (incidents.Incidents{Watcher: p.watcher, Components: names}).AddTo(site); err != nil {
 		return err
 	}
 	lines, err := logs.New(ctx, p.watcher)
@@ -69,18 +73,11 @@ func addPages(ctx context.Context, site *page.Site, p parts) error {
 	)...)
 }
 
-// components are what the status page knows the system's parts as.
-func components(objectives []slo.Objective) []string {
+// components are what the status page calls the system's parts.
+func components(catalog statuspage.Catalog) []string {
 	var names []string
-	for _, o := range objectives {
-		if o.Indicator.Uptime == nil {
-			continue
-		}
-		for _, c := range o.Indicator.Uptime.Components {
-			if !slices.Contains(names, c.Title) {
-				names = append(names, c.Title)
-			}
-		}
+	for _, c := range catalog.Components {
+		names = append(names, c.Name)
 	}
 	return names
 }

@@ -75,6 +75,7 @@ derive_settings() {
 
 	derive PHAROS_URL "http://$host:$NGINX_PORT"
 	derive NGINX_URL "$PHAROS_URL"
+	derive STATUS_URL "${STATUS_URL:-$PHAROS_URL/status}"
 	derive API_URLS "http://127.0.0.1:$API_1_PORT,http://127.0.0.1:$API_2_PORT"
 	derive FEED_URLS "http://127.0.0.1:$FEED_1_PORT,http://127.0.0.1:$FEED_2_PORT"
 	derive METRICS_URLS "$API_URLS,$FEED_URLS,http://127.0.0.1:$INGEST_PORT,http://127.0.0.1:$ANALYTICS_PORT,http://127.0.0.1:$JOBS_PORT,http://127.0.0.1:$WATCHER_PORT,http://127.0.0.1:$CONSOLE_PORT,http://127.0.0.1:$INTAKE_PORT"

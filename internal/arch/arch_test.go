@@ -103,6 +103,9 @@ var may = map[string][]string{
 	"console/shop":          {"console/page", "console/series", "console/session", "elastic", "shop"},
 	"console/support":       {"console/operatorapi", "console/page", "console/session", "elastic"},
 	"console/traces":        {"console/kql", "console/page", "console/session", "elastic"},
+	"console/days":          {"console/page", "slo", "slo/rollup"},
+	"console/statuspage":    {"console/days", "console/page", "elastic", "slo", "slo/rollup"},
+	"console/uptime":        {"console/days", "console/page", "console/session", "elastic", "slo", "slo/rollup"},
 	"console/watcherapi":    {},
 	"console/kql":           {"elastic", "watcher/datemath"},
 	// wiring
@@ -114,6 +117,7 @@ var may = map[string][]string{
 	"cmd/analytics": {"elastic", "funcmetrics", "funcmetrics/redisqueue", "shop", "shop/busconn", "shop/mongostore"},
 	"cmd/pharos":    {"accesslog", "elastic", "feed/mongostore", "incident", "load", "shop", "shop/busconn", "slo", "slo/rollup", "watcher/action/pagerduty", "watcher/action/slack", "watcher/alert", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/httpcall", "watcher/outbox", "watcher/replay"},
 	"cmd/console":   {"console/alerts", "console/assets", "console/capacity", "console/functions", "console/incidents", "console/logs", "console/operatorapi", "console/overview", "console/page", "console/security", "console/services", "console/session", "console/shop", "console/slos", "console/support", "console/traces", "console/watcherapi", "elastic", "slo"},
+	"cmd/console":   {"console/assets", "console/logs", "console/overview", "console/page", "console/services", "console/session", "console/statuspage", "console/traces", "console/uptime", "console/watcherapi", "elastic", "slo"},
 	"cmd/watcher":   {"elastic", "incident", "incident/incidentstore", "slo", "slo/rollup", "watcher", "watcher/action/email", "watcher/action/index", "watcher/action/logging", "watcher/action/pagerduty", "watcher/action/slack", "watcher/action/webhook", "watcher/alert", "watcher/alerthttp", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/esstore", "watcher/httpcall", "watcher/lease", "watcher/mustache", "watcher/outbox", "watcher/pagerdutyhook", "watcher/scheduler", "watcher/shipped", "watcher/viewstore", "watcher/watchdog", "watcher/watcherhttp"},
 }
 
@@ -157,6 +161,7 @@ var drivers = map[string][]string{
 	"github.com/microcosm-cc/bluemonday":  {"watcher/action/email"},
 	"github.com/wneessen/go-mail":         {"watcher/action/email"},
 	"github.com/rs/cors":                  {"api"},
+	"github.com/gorilla/feeds":            {"console/statuspage"},
 	"github.com/evanw/esbuild":            {"console/assets/bundle"},
 	"github.com/alecthomas/kong":          {"cmd/pharos"},
 	"gopkg.in/natefinch/lumberjack.v2":    {"internal/obs"},
