@@ -68,7 +68,8 @@ type View struct {
 	// Around is the open line among its surrounding ones, instead of a list.
 	Around *page.Panel[surroundings] `json:"around,omitempty"`
 	Line   *page.Panel[line]         `json:"line,omitempty"`
-	Views  page.Panel[[]SavedView]   `json:"views"`
+	// Views is there where it was asked for.
+	Views *page.Panel[[]SavedView] `json:"views,omitempty"`
 	// Pending says that counting takes longer than the lines may wait for: the
 	// summary comes with wait=1.
 	Pending bool `json:"summary_pending,omitempty"`
@@ -131,7 +132,10 @@ func (l *Logs) view(r *page.Request) (any, error) {
 		return v, nil
 	}
 	now := r.Panels()
-	page.Load(now, &v.Views, func(ctx context.Context) ([]SavedView, error) { return l.views(ctx, r) })
+	if r.Query("views") == "1" {
+		v.Views = &page.Panel[[]SavedView]{}
+		page.Load(now, v.Views, func(ctx context.Context) ([]SavedView, error) { return l.views(ctx, r) })
+	}
 	var open *page.Panel[line]
 	if req.line != "" {
 		open = &page.Panel[line]{}
@@ -289,7 +293,7 @@ func (v *View) Saved() string {
 // State is what a new search keeps of the page, as the parameters of a form.
 func (v *View) State() map[string][]string {
 	q := v.r.Request.URL.Query()
-	for _, name := range []string{"q", "line", "around", "whole", "cursor", "wait"} {
+	for _, name := range []string{"q", "line", "around", "whole", "cursor", "wait", "views"} {
 		q.Del(name)
 	}
 	return q

@@ -185,7 +185,7 @@ func address(r *page.Request, pairs ...string) string {
 	q := url.Values{}
 	for name, values := range r.Request.URL.Query() {
 		switch name {
-		case "line", "around", "whole", "cursor", "wait", "ref", "since":
+		case "line", "around", "whole", "cursor", "wait", "ref", "since", "views":
 		default:
 			q[name] = values
 		}

@@ -2,11 +2,14 @@ package logs
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
 
 	"pharos/console/page"
+	"pharos/internal/fault"
 )
 
 // SavedView is a search that somebody keeps by a name.
@@ -21,8 +24,8 @@ type SavedView struct {
 
 const viewsPath = "/v1/views/logs"
 
-// viewsTimeout is how long the page waits for what is only beside it.
-const viewsTimeout = 250 * time.Millisecond
+// viewsTimeout is how long the lines wait for what is beside them.
+const viewsTimeout = 3 * time.Second
 
 // views are the reader's own and those that others share.
 func (l *Logs) views(ctx context.Context, r *page.Request) ([]SavedView, error) {
@@ -31,7 +34,11 @@ func (l *Logs) views(ctx context.Context, r *page.Request) ([]SavedView, error) 
 	var answer struct {
 		Items []SavedView `json:"items"`
 	}
-	if err := l.watcher.Call(ctx, r.Reader.Authorization, http.MethodGet, viewsPath, nil, &answer); err != nil {
+	err := l.watcher.Call(ctx, r.Reader.Authorization, http.MethodGet, viewsPath, nil, &answer)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("%w: %w", fault.New(fault.Unavailable, "The watcher, which keeps saved views, did not answer in time."), err)
+	}
+	if err != nil {
 		return nil, err
 	}
 	for i := range answer.Items {
