@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 )
@@ -41,7 +42,8 @@ func TestStatusPage(t *testing.T) {
 		} `json:"components"`
 	}
 	var header http.Header
-	eventually(t, arrival, "a minute of the website on the status page", func() string {
+	// A minute is counted after its end, and read a minute later at most.
+	eventually(t, arrival+3*time.Minute, "a minute of the website on the status page", func() string {
 		var body []byte
 		header, body = get("/status.json", http.StatusOK)
 		if err := json.Unmarshal(body, &status); err != nil {

@@ -23,7 +23,9 @@ const (
 	silent = 2 * time.Minute
 	// lookBack is how far back the last change is looked for.
 	lookBack = 30 * 24 * time.Hour
-	sparks   = 40
+	// closely is how far back it is looked for as exactly as can be.
+	closely = 2 * time.Hour
+	sparks  = 40
 )
 
 // Monitor is how Heartbeat sees one endpoint.
@@ -160,9 +162,17 @@ func (q queries) monitors(ctx context.Context, monitor string) ([]Monitor, error
 	if err != nil {
 		return nil, err
 	}
+	// Over so long, outages that are minutes apart look like one.
+	recent, err := q.outages(ctx, q.now.Add(-closely), q.now, monitor)
+	if err != nil {
+		return nil, err
+	}
 	list := make([]Monitor, 0, len(all))
 	for _, m := range all {
 		m.Since, m.LookedSince = changes.since(m.ID, m.Status), first
+		if since := recent.since(m.ID, m.Status); since.After(recent.From.Add(recent.Apart)) {
+			m.Since = since
+		}
 		list = append(list, *m)
 	}
 	slices.SortFunc(list, func(a, b Monitor) int {
