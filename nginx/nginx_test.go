@@ -98,7 +98,7 @@ func start(t *testing.T, s settings) *front {
 		"NGINX_LISTEN_ADDR": host, "NGINX_PORT": port, "NGINX_STATUS_LISTEN": f.status,
 		"NGINX_API_SERVERS": servers.String(), "NGINX_RESOLVER": "",
 		"NGINX_CONSOLE_SERVERS": "server " + or(s.console, freeAddr(t)) + ";",
-		"NGINX_RATE_LIMIT": or(s.rate, "10000r/s"), "NGINX_RATE_BURST": or(s.burst, "10000"),
+		"NGINX_RATE_LIMIT":      or(s.rate, "10000r/s"), "NGINX_RATE_BURST": or(s.burst, "10000"),
 		"NGINX_BODY_LIMIT": "1m", "TRUST_TRACEPARENT": or(s.trust, "off"), "NGINX_TLS": s.tls,
 		"NGINX_LOG_DIR": f.logDir, "NGINX_RUN_DIR": f.runDir,
 		"ENVIRONMENT": "test", "REGION": "here", "NODE_NAME": "nginx-1",

@@ -306,8 +306,8 @@ func (v *IncidentView) Beside(at time.Time) string {
 	return page.Duration(v.StartedAt.Sub(at).Round(time.Second)) + " before"
 }
 
-// form is what a form of public words holds.
-type form struct {
+// Form is what a form of public words holds.
+type Form struct {
 	ID, Title, Status, Impact string
 	Statuses, Impacts         []string
 	Boxes                     []Box
@@ -322,14 +322,14 @@ func statuses() []string {
 }
 
 // Form is empty, for an incident that begins.
-func (v *View) Form() form {
+func (v *View) Form() Form {
 	all := statuses()
-	return form{ID: "open", Status: all[0], Impact: string(incident.Minor), Statuses: all[:len(all)-1], Impacts: impacts(), Boxes: boxes(v.Components, nil)}
+	return Form{ID: "open", Status: all[0], Impact: string(incident.Minor), Statuses: all[:len(all)-1], Impacts: impacts(), Boxes: boxes(v.Components, nil)}
 }
 
 // Form holds what is published now. A closed incident stays closed.
-func (v *IncidentView) Form() form {
-	f := form{ID: "update", Title: v.Title, Status: string(v.Status), Impact: string(v.Impact), Statuses: statuses(), Impacts: impacts(), Boxes: v.Boxes}
+func (v *IncidentView) Form() Form {
+	f := Form{ID: "update", Title: v.Title, Status: string(v.Status), Impact: string(v.Impact), Statuses: statuses(), Impacts: impacts(), Boxes: v.Boxes}
 	if v.State == incident.Closed {
 		f.Statuses = []string{string(incident.Resolved)}
 	}

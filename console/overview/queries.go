@@ -150,10 +150,10 @@ func (q queries) instances(ctx context.Context) ([]Instance, error) {
 }
 
 func downFirst(a, b Instance) int {
-	switch {
-	case a.Status == b.Status:
+	switch a.Status {
+	case b.Status:
 		return strings.Compare(a.Service+a.ID, b.Service+b.ID)
-	case a.Status == "down":
+	case "down":
 		return -1
 	}
 	return 1

@@ -79,28 +79,32 @@ func Value(x float64) *float64 { return &x }
 
 // palette is Okabe and Ito's, by the names of the custom properties that give it
 // for both schemes.
-var palette = []string{"c-blue", "c-vermilion", "c-green", "c-purple", "c-orange", "c-sky", "c-olive", "c-grey"}
+func palette() []string {
+	return []string{"c-blue", "c-vermilion", "c-green", "c-purple", "c-orange", "c-sky", "c-olive", "c-grey"}
+}
 
 // fixed colours: the same thing has the same colour on every page.
-var fixed = map[string]string{
-	"2xx": "c-green", "3xx": "c-sky", "4xx": "c-orange", "5xx": "c-vermilion",
-	"p50": "c-sky", "p95": "c-blue", "p99": "c-purple", "mean": "c-olive",
-	"nginx": "c-grey", "api": "c-blue", "feed": "c-green", "redis": "c-vermilion", "mongodb": "c-olive", "mysql": "c-orange",
-	"ingest": "c-sky", "analytics": "c-purple", "jobs": "c-orange", "watcher": "c-olive", "console": "c-sky",
-	"debug": "c-grey", "info": "c-sky", "warn": "c-orange", "error": "c-vermilion",
-	"requests": "c-blue", "errors": "c-vermilion", "revenue": "c-green", "orders": "c-blue", "bad": "c-vermilion", "good": "c-green",
+func fixed() map[string]string {
+	return map[string]string{
+		"2xx": "c-green", "3xx": "c-sky", "4xx": "c-orange", "5xx": "c-vermilion",
+		"p50": "c-sky", "p95": "c-blue", "p99": "c-purple", "mean": "c-olive",
+		"nginx": "c-grey", "api": "c-blue", "feed": "c-green", "redis": "c-vermilion", "mongodb": "c-olive", "mysql": "c-orange",
+		"ingest": "c-sky", "analytics": "c-purple", "jobs": "c-orange", "watcher": "c-olive", "console": "c-sky",
+		"debug": "c-grey", "info": "c-sky", "warn": "c-orange", "error": "c-vermilion",
+		"requests": "c-blue", "errors": "c-vermilion", "revenue": "c-green", "orders": "c-blue", "bad": "c-vermilion", "good": "c-green",
+	}
 }
 
 // Colour is the palette's colour of a thing by its name.
 func Colour(name string) string {
-	if c, ok := fixed[name]; ok {
+	if c, ok := fixed()[name]; ok {
 		return c
 	}
 	sum := 0
 	for _, b := range []byte(name) {
 		sum = (sum*31 + int(b)) & 0xffff
 	}
-	return palette[sum%len(palette)]
+	return palette()[sum%len(palette())]
 }
 
 // Empty reports whether nothing at all is known.

@@ -59,8 +59,8 @@ func TestEmptyChart(t *testing.T) {
 }
 
 func TestTheSameThingHasTheSameColour(t *testing.T) {
-	if Colour("api") != "c-blue" || Colour("some-route") != Colour("some-route") {
-		t.Error("colours change")
+	if api, other := Colour("api"), Colour("some-route"); api != "c-blue" || other != "c-blue" {
+		t.Errorf("colours change: %s, %s", api, other)
 	}
 }
 

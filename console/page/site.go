@@ -46,13 +46,12 @@ type Config struct {
 
 // Site holds the pages.
 type Site struct {
-	cfg       Config
-	router    gin.IRoutes
-	menu      []Section
-	signin    *template.Template
-	problem   *template.Template
-	protect   *http.CrossOriginProtection
-	protected gin.HandlerFunc
+	cfg     Config
+	router  gin.IRoutes
+	menu    []Section
+	signin  *template.Template
+	problem *template.Template
+	protect *http.CrossOriginProtection
 }
 
 // Section is a part of the menu.

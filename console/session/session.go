@@ -42,15 +42,17 @@ type Elasticsearch interface {
 }
 
 // questions is the one privilege that stands for each right on a stream.
-var questions = elastic.Privileges{
-	Cluster: []string{"monitor_watcher"},
-	Index: []elastic.IndexPrivileges{{
-		Names:      []string{elastic.TrafficStream, "logs-pharos-default", "traces-apm-default", "metrics-slo-default", "heartbeat-default"},
-		Privileges: []string{"read"},
-	}},
-	Application: []elastic.ApplicationPrivileges{{
-		Application: "pharos", Privileges: []string{"watch:operate", "alert:read", "user:suspend"}, Resources: []string{"*"},
-	}},
+func questions() elastic.Privileges {
+	return elastic.Privileges{
+		Cluster: []string{"monitor_watcher"},
+		Index: []elastic.IndexPrivileges{{
+			Names:      []string{elastic.TrafficStream, "logs-pharos-default", "traces-apm-default", "metrics-slo-default", "heartbeat-default"},
+			Privileges: []string{"read"},
+		}},
+		Application: []elastic.ApplicationPrivileges{{
+			Application: "pharos", Privileges: []string{"watch:operate", "alert:read", "user:suspend"}, Resources: []string{"*"},
+		}},
+	}
 }
 
 // Now asks Elasticsearch what a reader may do at this moment: for what the console
@@ -64,7 +66,7 @@ func Now(ctx context.Context, es Elasticsearch, r Reader) (Rights, error) {
 // identify asks Elasticsearch who an Authorization header stands for and what
 // that account may.
 func identify(ctx context.Context, es Elasticsearch, authorization string) (Reader, error) {
-	r, err := es.Has(ctx, authorization, questions)
+	r, err := es.Has(ctx, authorization, questions())
 	if errors.Is(err, elastic.ErrUnauthenticated) {
 		return Reader{}, err
 	}

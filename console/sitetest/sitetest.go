@@ -168,17 +168,17 @@ func (s *Stand) SignIn(user string) {
 		s.t.Fatal(err)
 	}
 	s.client = &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	resp, body := s.send(http.MethodPost, "/sign-in", url.Values{"user": {user}, "password": {"right"}})
-	if resp.StatusCode != http.StatusSeeOther {
-		s.t.Fatalf("sign in as %s: %d %s", user, resp.StatusCode, body)
+	status, _, body := s.send(http.MethodPost, "/sign-in", url.Values{"user": {user}, "password": {"right"}})
+	if status != http.StatusSeeOther {
+		s.t.Fatalf("sign in as %s: %d %s", user, status, body)
 	}
 }
 
 // Get reads a page.
 func (s *Stand) Get(path string) (status int, body string) {
 	s.t.Helper()
-	resp, body := s.send(http.MethodGet, path, nil)
-	return resp.StatusCode, body
+	status, _, body = s.send(http.MethodGet, path, nil)
+	return status, body
 }
 
 // JSON reads a page as a program does; anything but 200 fails the test.
@@ -209,11 +209,11 @@ func (s *Stand) Token(path string) string {
 // Post sends a form; location is where it leads to.
 func (s *Stand) Post(path string, form url.Values) (status int, location, body string) {
 	s.t.Helper()
-	resp, body := s.send(http.MethodPost, path, form)
-	return resp.StatusCode, resp.Header.Get("Location"), body
+	status, header, body := s.send(http.MethodPost, path, form)
+	return status, header.Get("Location"), body
 }
 
-func (s *Stand) send(method, path string, form url.Values) (*http.Response, string) {
+func (s *Stand) send(method, path string, form url.Values) (status int, header http.Header, body string) {
 	s.t.Helper()
 	req, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -227,10 +227,10 @@ func (s *Stand) send(method, path string, form url.Values) (*http.Response, stri
 		s.t.Fatal(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
+	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	// Numbers are written with spaces that do not break.
-	return resp, strings.ReplaceAll(string(body), "\u00a0", " ")
+	return resp.StatusCode, resp.Header, strings.ReplaceAll(string(text), "\u00a0", " ")
 }

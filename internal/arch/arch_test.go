@@ -166,7 +166,7 @@ var drivers = map[string][]string{
 	"gopkg.in/natefinch/lumberjack.v2":    {"internal/obs"},
 	"go.elastic.co/ecszap":                {"internal/obs"},
 	"go.elastic.co/apm/module/apmgin":     {"internal/httpserver"},
-	"go.elastic.co/apm/module/apmmongo":   {"feed/mongostore", "jobs/mongostore", "shop/mongostore"},
+	"go.elastic.co/apm/module/apmmongo":   {"internal/mongoconn"},
 	"go.elastic.co/apm/module/apmsql":     {"internal/mysqlconn"},
 	"github.com/failsafe-go/failsafe-go":  {"internal/resilience"},
 	"golang.org/x/crypto/argon2":          {"feed"},

@@ -21,7 +21,7 @@ import (
 	"pharos/watcher/viewstore"
 )
 
-var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) //nolint:gochecknoglobals // only read
+var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // stand is the API over stores in memory.
 type stand struct {

@@ -12,6 +12,10 @@ import (
 )
 
 func main() {
+	os.Exit(run())
+}
+
+func run() int {
 	root := filepath.Join("console", "assets")
 	result := api.Build(api.BuildOptions{
 		EntryPoints:       []string{filepath.Join(root, "src", "console.js"), filepath.Join(root, "src", "console.css")},
@@ -28,9 +32,10 @@ func main() {
 		Engines:           []api.Engine{{Name: api.EngineChrome, Version: "123"}, {Name: api.EngineFirefox, Version: "120"}, {Name: api.EngineSafari, Version: "17.5"}},
 	})
 	if len(result.Errors) > 0 {
-		os.Exit(1) // esbuild has said why
+		return 1 // esbuild has said why
 	}
 	for _, f := range result.OutputFiles {
 		fmt.Printf("%s: %d bytes\n", f.Path, len(f.Contents))
 	}
+	return 0
 }
