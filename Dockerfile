@@ -1,18 +1,26 @@
 # One image for each command: docker build --target api .
 ARG GO_VERSION=1.26.5
+ARG NODE_VERSION=22
+FROM node:${NODE_VERSION}-bookworm-slim AS npm
+WORKDIR /src/console/assets
+COPY console/assets/package.json console/assets/package-lock.json ./
+RUN npm ci --ignore-scripts --omit=dev
+
 FROM golang:${GO_VERSION}-bookworm AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY . .
+COPY --from=npm /src/console/assets/node_modules console/assets/node_modules
 ARG VERSION=dev
-# The log folder belongs to the user below, so that a volume mounted there does.
+# These folders belong to the user below, so that a volume mounted there does.
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /out/ ./cmd/... \
-    && mkdir -p /rootfs/etc/ssl/certs /rootfs/var/log/pharos \
+    go run ./console/assets/bundle \
+    && CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /out/ ./cmd/... \
+    && mkdir -p /rootfs/etc/ssl/certs /rootfs/var/log/pharos /rootfs/var/lib/pharos \
     && cp /etc/ssl/certs/ca-certificates.crt /rootfs/etc/ssl/certs/ \
     && echo 'pharos:x:65532:65532::/:/none' >/rootfs/etc/passwd \
-    && chown 65532:65532 /rootfs/var/log/pharos
+    && chown 65532:65532 /rootfs/var/log/pharos /rootfs/var/lib/pharos
 
 FROM scratch AS base
 COPY --from=build /rootfs/ /
@@ -55,6 +63,13 @@ COPY objectives /objectives
 EXPOSE 8095
 HEALTHCHECK CMD ["/watcher", "-health"]
 ENTRYPOINT ["/watcher"]
+
+FROM base AS console
+COPY --from=build /out/console /console
+COPY objectives /objectives
+EXPOSE 8090
+HEALTHCHECK CMD ["/console", "-health"]
+ENTRYPOINT ["/console"]
 
 FROM base AS intake
 COPY --from=build /out/intake /intake

@@ -41,4 +41,7 @@ fuzz: ## fuzz what parses a stranger's input, FUZZTIME=60s for each
 bench: ## what the goals name, measured on servers of its own: docs/benchmarks.md
 	@PHAROS_BENCH=1 dev/with-stack go test -count=1 -timeout 20m -v -run '^TestTable$$' ./bench
 
-.PHONY: help up down status logs clean build test test-oracle test-kafka lint fuzz bench
+bench-console: ## the console's pages over 5,000,000 log lines (about 20 minutes)
+	@PHAROS_BENCH=1 dev/with-stack go test -count=1 -timeout 60m -v -run '^TestConsole$$' ./bench
+
+.PHONY: help up down status logs clean build test test-oracle test-kafka lint fuzz bench bench-console

@@ -14,6 +14,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pharos/internal/fault"
+	"pharos/internal/look"
 	"pharos/jobs"
 )
 
@@ -124,7 +125,7 @@ func TestJobPages(t *testing.T) {
 	page := func(want ...string) {
 		t.Helper()
 		w := v.send("GET", "/tasks/jobs/j1", "")
-		if w.Code != 200 || w.Header().Get("Cache-Control") != "private, no-store" || w.Header().Get("Content-Security-Policy") != pagePolicy {
+		if w.Code != 200 || w.Header().Get("Cache-Control") != "private, no-store" || w.Header().Get("Content-Security-Policy") != look.Policy {
 			t.Errorf("%d %v", w.Code, w.Header())
 		}
 		for _, text := range want {

@@ -2,49 +2,40 @@ package api
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"fmt"
 	"html/template"
 	"io/fs"
-	"net/http"
-	"path"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
-	"pharos/internal/fault"
 	"pharos/internal/httpserver"
+	"pharos/internal/look"
 )
 
 //go:embed pages/*.html static/*
 var files embed.FS
 
-// pagePolicy lets a page use nothing but what Pharos itself serves, and no
-// inline script or style.
-const pagePolicy = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-
 // pages renders HTML and serves the assets that it needs.
 type pages struct {
-	assets    map[string]asset
+	assets    *look.Assets
 	templates map[string]*template.Template
-}
-
-type asset struct {
-	content     []byte
-	contentType string
-	hash        string
 }
 
 // newPages reads the templates and assets that are part of the binary.
 func newPages() (*pages, error) {
-	p := &pages{assets: map[string]asset{}, templates: map[string]*template.Template{}}
-	if err := p.readAssets(); err != nil {
+	own, err := fs.Sub(files, "static")
+	if err != nil {
 		return nil, fmt.Errorf("read assets: %w", err)
 	}
+	assets, err := look.NewAssets("/static/", own)
+	if err != nil {
+		return nil, err
+	}
+	p := &pages{assets: assets, templates: map[string]*template.Template{}}
 	for name, parts := range map[string][]string{
 		"index":     {"layout", "index"},
 		"fibonacci": {"layout", "task", "fibonacci"},
@@ -54,7 +45,7 @@ func newPages() (*pages, error) {
 		"problem":   {"layout", "problem"},
 		"job":       {"layout", "job"},
 	} {
-		t := template.New(name).Funcs(template.FuncMap{"asset": p.assetURL, "grouped": grouped, "words": words})
+		t := template.New(name).Funcs(template.FuncMap{"asset": assets.URL, "grouped": grouped, "words": words})
 		for _, part := range parts {
 			if _, err := t.ParseFS(files, "pages/"+part+".html"); err != nil {
 				return nil, fmt.Errorf("parse page: %w", err)
@@ -65,59 +56,6 @@ func newPages() (*pages, error) {
 	return p, nil
 }
 
-func (p *pages) readAssets() error {
-	// The machine's own table of types is not to be relied on.
-	types := map[string]string{
-		".css": "text/css; charset=utf-8",
-		".js":  "text/javascript; charset=utf-8",
-		".svg": "image/svg+xml",
-	}
-	return fs.WalkDir(files, "static", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		contentType, ok := types[path.Ext(name)]
-		if !ok {
-			return fmt.Errorf("%s: no media type is known for it", name)
-		}
-		content, err := files.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		sum := sha256.Sum256(content)
-		p.assets[strings.TrimPrefix(name, "static/")] = asset{content, contentType, hex.EncodeToString(sum[:8])}
-		return nil
-	})
-}
-
-func (p *pages) assetURL(name string) (string, error) {
-	a, ok := p.assets[name]
-	if !ok {
-		return "", fmt.Errorf("there is no asset %q", name)
-	}
-	return "/static/" + name + "?v=" + a.hash, nil
-}
-
-// static serves /static/*filepath. An address with the hash of the content may
-// be kept for ever. One with another hash comes from a page of another version
-// during a rollout: it gets this version's content, to be asked for again.
-func (p *pages) static(c *gin.Context) {
-	name := strings.TrimPrefix(c.Param("filepath"), "/")
-	a, ok := p.assets[name]
-	if !ok {
-		httpserver.Problem(c, fault.New(fault.NotFound, "There is no such file."))
-		return
-	}
-	c.Header("Cache-Control", "no-cache")
-	if c.Query("v") == a.hash {
-		c.Header("Cache-Control", "public, max-age=31536000, immutable")
-	}
-	c.Header("Content-Type", a.contentType)
-	c.Header("ETag", `"`+a.hash+`"`)
-	c.Header("X-Content-Type-Options", "nosniff")
-	http.ServeContent(c.Writer, c.Request, name, time.Time{}, bytes.NewReader(a.content))
-}
-
 // render answers with the named page. It is made in memory first, so that one
 // that fails becomes a problem and not half a page.
 func (p *pages) render(c *gin.Context, status int, name string, view any) {
@@ -126,9 +64,7 @@ func (p *pages) render(c *gin.Context, status int, name string, view any) {
 		httpserver.Problem(c, fmt.Errorf("render page %s: %w", name, err))
 		return
 	}
-	c.Header("Content-Security-Policy", pagePolicy)
-	c.Header("Referrer-Policy", "same-origin")
-	c.Header("X-Content-Type-Options", "nosniff")
+	look.SetHeaders(c.Writer.Header())
 	c.Data(status, "text/html; charset=utf-8", body.Bytes())
 }
 

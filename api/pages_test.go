@@ -9,9 +9,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pharos/internal/look"
 )
 
-// TestPagesKeepToThePolicy looks for what pagePolicy would make a browser
+// TestPagesKeepToThePolicy looks for what look.Policy would make a browser
 // refuse: inline scripts and styles, and anything from elsewhere.
 func TestPagesKeepToThePolicy(t *testing.T) {
 	h := newRouter(t, nil)
@@ -19,7 +21,7 @@ func TestPagesKeepToThePolicy(t *testing.T) {
 	linked := regexp.MustCompile(`(?:src|href)="(/static/[^"]+)"`)
 	for _, target := range []string{"/", "/tasks/fibonacci?n=1000", "/tasks/factorial?n=x", "/tasks/ackermann", "/docs", "/problems/conflict"} {
 		resp, page := getAs(t, h, target, browser)
-		if resp.Header.Get("Content-Security-Policy") != pagePolicy {
+		if resp.Header.Get("Content-Security-Policy") != look.Policy {
 			t.Errorf("%s: Content-Security-Policy %q", target, resp.Header.Get("Content-Security-Policy"))
 		}
 		if found := refused.FindString(page); found != "" {

@@ -16,6 +16,7 @@ import (
 	"pharos/internal/env"
 	"pharos/internal/fault"
 	"pharos/internal/idempotency"
+	"pharos/internal/look"
 	"pharos/internal/obs"
 	"pharos/internal/ratelimit"
 	"pharos/internal/resilience"
@@ -195,7 +196,7 @@ func TestEveryProblemHasAPage(t *testing.T) {
 		}
 		resp, page := getAs(t, h, "/problems/"+string(code), browser)
 		f := fault.Error{Code: code}
-		if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Security-Policy") != pagePolicy || code != "malformed-request" && !strings.Contains(page, "<h1>"+f.Title()+"</h1>") {
+		if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Security-Policy") != look.Policy || code != "malformed-request" && !strings.Contains(page, "<h1>"+f.Title()+"</h1>") {
 			t.Errorf("%s: %d %s", code, resp.StatusCode, page)
 		}
 		resp, body := getAs(t, h, "/problems/"+string(code), program)

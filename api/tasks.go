@@ -115,7 +115,7 @@ func (h *taskHandlers) register(r gin.IRoutes) {
 	for _, t := range h.tasks {
 		r.GET(t.path(), h.serve(t))
 	}
-	r.GET("/static/*filepath", h.pages.static)
+	r.GET("/static/*filepath", h.pages.assets.Serve)
 }
 
 func fibonacciSum(args []uint64) string {

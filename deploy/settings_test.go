@@ -13,11 +13,11 @@ import (
 // wired are the variables of Go processes that are no settings: they say where
 // the parts of this installation are, and the two ways to run set them.
 var wired = []string{
-	"DRAIN_DELAY", "ELASTICSEARCH_CA_FILE", "ELASTICSEARCH_PASSWORD", "ELASTICSEARCH_URL", "ELASTICSEARCH_USER",
+	"API_URLS", "DRAIN_DELAY", "ELASTICSEARCH_CA_FILE", "ELASTICSEARCH_PASSWORD", "ELASTICSEARCH_URL", "ELASTICSEARCH_USER",
 	"ELASTIC_APM_SERVER_URL", "ELASTIC_STACK", "FEED_URLS", "KAFKA_USER", "LISTEN_ADDR", "LOG_FILE",
 	"MONGODB_ROOT_USER", "MONGODB_URI", "MONGODB_USER", "MYSQL_ADDR", "MYSQL_DATABASE", "MYSQL_USER", "NODE_NAME",
-	"OBJECTIVES_DIR", "REDIS_ADDR", "WATCHES_DIR",
-	"PHAROS_JSON", "PHAROS_URL", "USER", // the operator's command
+	"OBJECTIVES_DIR", "REDIS_ADDR", "STATUS_STATE_FILE", "WATCHES_DIR",
+	"PHAROS_JSON", "PHAROS_URL", // the operator's command
 }
 
 // asked returns the variables that Go processes read, with their defaults.
@@ -105,7 +105,7 @@ func TestTuningReachesEveryGoProcess(t *testing.T) {
 		if _, ok := processes[m[1]]; !ok {
 			t.Errorf("no process reads %s", m[1])
 		}
-		for _, service := range []string{"api", "feed", "jobs", "ingest", "analytics", "watcher"} {
+		for _, service := range []string{"api", "feed", "jobs", "ingest", "analytics", "watcher", "console"} {
 			if _, ok := services[service].Environment[m[1]]; !ok {
 				t.Errorf("%s does not get %s", service, m[1])
 			}

@@ -86,7 +86,7 @@ func TestCapacitySignals(t *testing.T) {
 		"api-2":     {runtime},
 		"feed-1":    {runtime, mongodb, mysql, redis, functions, {m + "pharos_dependency_breaker_open", m + "feed_requests_queued", m + "feed_requests_overflowed"}},
 		"feed-2":    {runtime},
-		"jobs":      {runtime, mongodb, mysql, redis, functions, {m + "jobs_queued", m + "funcmetrics_listed", m + "mongodb_connections_current", m + "mongodb_connections_available", m + "mongodb_connections_active"}},
+		"jobs":      {runtime, mongodb, mysql, redis, functions, {m + "jobs_queued", m + "jobs_running", m + "jobs_oldest_seconds", m + "funcmetrics_listed", m + "mongodb_connections_current", m + "mongodb_connections_available", m + "mongodb_connections_active"}},
 		"ingest":    {runtime, mongodb, bus},
 		"analytics": {runtime, mongodb, bus},
 		"intake":    {runtime},

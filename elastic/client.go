@@ -59,6 +59,10 @@ const (
 	callTimeout = 90 * time.Second
 )
 
+// ErrTooLarge says that an answer does not fit into what one call may read. Less
+// may be asked for.
+var ErrTooLarge = errors.New("the answer is too large")
+
 // call sends in as JSON, unless it is nil, and decodes the answer into out,
 // unless that is nil. A refusal is returned as an [*Error].
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
@@ -94,7 +98,7 @@ func (c *Client) callAs(ctx context.Context, as *login, method, path string, in,
 	case err != nil:
 		return fmt.Errorf("%s %s: read answer: %w", method, req.URL.Path, err)
 	case len(body) > maxAnswer:
-		return fmt.Errorf("%s %s: answer is larger than %d MiB", method, req.URL.Path, maxAnswer>>20)
+		return fmt.Errorf("%s %s: %w: more than %d MiB", method, req.URL.Path, ErrTooLarge, maxAnswer>>20)
 	case out == nil:
 		return nil
 	}

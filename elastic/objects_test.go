@@ -122,6 +122,9 @@ func TestEveryStreamHasOneTemplate(t *testing.T) {
 		"pharos-outbox":                        "pharos-outbox",
 		"pharos-alerts":                        "pharos-alerts",
 		"pharos-silences":                      "pharos-silences",
+		"pharos-incidents":                     "pharos-incidents",
+		"pharos-changes":                       "pharos-changes",
+		"pharos-views":                         "pharos-views",
 		"metrics-system.cpu-default":           "",
 		".ds-logs-pharos-default-2026.11-0001": "",
 	}

@@ -13,7 +13,14 @@ import (
 // of its _has_privileges call.
 type Privileges struct {
 	Cluster     []string                `json:"cluster,omitempty"`
+	Index       []IndexPrivileges       `json:"index,omitempty"`
 	Application []ApplicationPrivileges `json:"application,omitempty"`
+}
+
+// IndexPrivileges are rights on indices, streams and patterns of them.
+type IndexPrivileges struct {
+	Names      []string `json:"names"`
+	Privileges []string `json:"privileges"`
 }
 
 // ApplicationPrivileges are rights that mean something to an application only.
@@ -30,6 +37,8 @@ var ErrUnauthenticated = errors.New("the credentials are missing or not right")
 type Rights struct {
 	User    string          `json:"username"`
 	Cluster map[string]bool `json:"cluster"`
+	// Index is by the name that was asked for and privilege.
+	Index map[string]map[string]bool `json:"index"`
 	// Application is by application, resource and privilege.
 	Application map[string]map[string]map[string]bool `json:"application"`
 }

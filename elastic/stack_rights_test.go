@@ -37,11 +37,12 @@ func (w *world) rights(t *testing.T) {
 		"logs-nginx.access-default", "logs-nginx.error-default", "logs-pharos-default", "logs-external-default",
 		"heartbeat-default", "metricbeat-default", "traces-apm-default", "metrics-apm.internal-default", "logs-apm.error-default",
 		"metrics-shop.analytics-default", "metrics-slo-default", "metrics-anomaly-default", "metrics-pharos-default",
-		"pharos-watches", "pharos-watch-history-2026.11.21", "pharos-leases", "pharos-alerts", "pharos-incidents", "logs-evil-default", "evil", ".apm-agent-configuration", ".security-7",
+		"pharos-watches", "pharos-watch-history-2026.11.21", "pharos-leases", "pharos-alerts", "pharos-incidents", "pharos-changes", "pharos-views", "logs-evil-default", "evil", ".apm-agent-configuration", ".security-7",
 	}
 	apm := []string{"traces-apm*", "metrics-apm*", "logs-apm*"}
 	table := map[string]struct {
 		monitor   bool
+		person    bool // signs in to the console, which revokes its key
 		add, read []string
 		own       []string // all but to delete or change the index
 		targets   []string // documents written and read, none deleted
@@ -54,13 +55,14 @@ func (w *world) rights(t *testing.T) {
 		"pharos_watcher": {
 			monitor: true, count: []string{"metrics-slo-*"},
 			read: []string{"logs-*", "traces-*", "metrics-*", "metricbeat-*", "heartbeat-*"},
-			own:  []string{"pharos-watches", "pharos-watch-history-*", "pharos-leases", "pharos-alerts"}, targets: []string{"evil"},
+			own:  []string{"pharos-watches", "pharos-watch-history-*", "pharos-leases", "pharos-alerts", "pharos-incidents", "pharos-changes", "pharos-views"}, targets: []string{"evil"},
 		},
 		"pharos_intake":     {monitor: true, add: apm},
 		"pharos_apm_server": {monitor: true, add: apm, read: []string{".apm-agent-configuration"}},
-		"pharos_support":    {read: []string{"logs-*", "traces-apm*", "heartbeat-*"}},
-		"pharos_oncall":     {read: []string{"logs-*", "traces-*", "metrics-*", "metricbeat-*", "heartbeat-*"}},
-		"pharos_viewer":     {read: []string{"metrics-*", "metricbeat-*", "heartbeat-*"}},
+		"pharos_console":    {monitor: true, read: []string{"heartbeat-*", "metrics-slo-*", "pharos-incidents", "pharos-silences"}},
+		"pharos_support":    {person: true, read: []string{"logs-*", "traces-apm*", "heartbeat-*"}},
+		"pharos_oncall":     {person: true, read: []string{"logs-*", "traces-*", "metrics-*", "metricbeat-*", "heartbeat-*"}},
+		"pharos_viewer":     {person: true, read: []string{"metrics-*", "metricbeat-*", "heartbeat-*"}},
 	}
 	for role := range w.accounts {
 		if _, ok := table[role]; !ok {
@@ -82,7 +84,7 @@ func (w *world) rights(t *testing.T) {
 				t.Fatal(err)
 			}
 			for p, has := range got.Cluster {
-				if has != (p == "monitor" && want.monitor) {
+				if has != (p == "monitor" && want.monitor || p == "manage_own_api_key" && want.person) {
 					t.Errorf("cluster %s: %t", p, has)
 				}
 			}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	service "pharos/api"
+	"pharos/console/statuspage"
 	"pharos/internal/env"
 	"pharos/internal/idempotency"
 	"pharos/internal/obs"
@@ -14,8 +15,8 @@ import (
 	"pharos/internal/resilience"
 )
 
-// TestRoutesAreGins holds the map against api's own table: the same name for
-// the same path, and nothing that the other lacks.
+// TestRoutesAreGins holds the map against api's own table and the status page's:
+// the same name for the same path, and nothing that the others lack.
 func TestRoutesAreGins(t *testing.T) {
 	var cfg service.Config
 	if err := env.ParseMap(&cfg, map[string]string{
@@ -46,9 +47,15 @@ func TestRoutesAreGins(t *testing.T) {
 			t.Errorf("%s %s is %q in nginx's log and %q in api's", r.Method, path, got, r.Path)
 		}
 	}
+	for _, path := range statuspage.Paths() {
+		gins[path] = true
+		if got := route(parameter.ReplaceAllString(path, "x")); got != path {
+			t.Errorf("%s is %q in nginx's log", path, got)
+		}
+	}
 	for _, template := range templates {
 		if !gins[template] {
-			t.Errorf("nginx knows %s, which api does not serve", template)
+			t.Errorf("nginx knows %s, which neither api nor the status page serves", template)
 		}
 	}
 }

@@ -32,6 +32,7 @@ type settings struct {
 	burst   string
 	trust   string
 	tls     string
+	console string // host:port; empty: nobody is there
 }
 
 // front is a running nginx.
@@ -96,7 +97,8 @@ func start(t *testing.T, s settings) *front {
 	text := render(t, map[string]string{
 		"NGINX_LISTEN_ADDR": host, "NGINX_PORT": port, "NGINX_STATUS_LISTEN": f.status,
 		"NGINX_API_SERVERS": servers.String(), "NGINX_RESOLVER": "",
-		"NGINX_RATE_LIMIT": or(s.rate, "10000r/s"), "NGINX_RATE_BURST": or(s.burst, "10000"),
+		"NGINX_CONSOLE_SERVERS": "server " + or(s.console, freeAddr(t)) + ";",
+		"NGINX_RATE_LIMIT":      or(s.rate, "10000r/s"), "NGINX_RATE_BURST": or(s.burst, "10000"),
 		"NGINX_BODY_LIMIT": "1m", "TRUST_TRACEPARENT": or(s.trust, "off"), "NGINX_TLS": s.tls,
 		"NGINX_LOG_DIR": f.logDir, "NGINX_RUN_DIR": f.runDir,
 		"ENVIRONMENT": "test", "REGION": "here", "NODE_NAME": "nginx-1",

@@ -20,10 +20,10 @@ type Money struct {
 // doubles hold exactly.
 const maxMinor = 1_000_000_000_000
 
-// decimals returns how many decimals the currency has, by ISO 4217's list of
+// Decimals returns how many decimals the currency has, by ISO 4217's list of
 // minor units (the display rules of CLDR differ for some, and would refuse
 // amounts that exist).
-func decimals(code string) int {
+func Decimals(code string) int {
 	switch code {
 	case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF":
 		return 0
@@ -54,7 +54,7 @@ func ParseMoney(number, code string) (Money, error) {
 		return Money{}, errors.New("must be a decimal number of 0 or more, as 19.99")
 	}
 	fraction = strings.TrimRight(fraction, "0")
-	scale := decimals(code)
+	scale := Decimals(code)
 	if len(fraction) > scale {
 		return Money{}, fmt.Errorf("has more decimals than the %d of %s", scale, code)
 	}

@@ -157,9 +157,11 @@ func registerMetrics(reg prometheus.Registerer, s *funcmetrics.Saver, list *redi
 			func() float64 { return float64(m.value()) }))
 	}
 	reg.MustRegister(obs.Asked(func(context.Context) ([]float64, error) {
-		n, err := work.Depth()
-		return []float64{float64(n)}, err
-	}, obs.Gauge{Name: "jobs_queued", Help: "Jobs that wait for a worker."}))
+		s, err := work.State()
+		return []float64{float64(s.Waiting), float64(s.Running), s.Oldest.Seconds()}, err
+	}, obs.Gauge{Name: "jobs_queued", Help: "Jobs that wait for a worker."},
+		obs.Gauge{Name: "jobs_running", Help: "Jobs that a worker is at, of all processes."},
+		obs.Gauge{Name: "jobs_oldest_seconds", Help: "How long the first of the jobs that could run has waited; 0: none waits."}))
 	reg.MustRegister(obs.Asked(func(ctx context.Context) ([]float64, error) {
 		n, err := list.Len(ctx)
 		return []float64{float64(n)}, err

@@ -7,19 +7,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/url"
 	"os"
-	"os/user"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
-	"pharos/elastic"
 	"pharos/internal/env"
 	"pharos/watcher/action/pagerduty"
 	"pharos/watcher/action/slack"
 	"pharos/watcher/alert"
-	"pharos/watcher/alerting"
-	"pharos/watcher/alertstore"
 	"pharos/watcher/document"
 	"pharos/watcher/httpcall"
 	"pharos/watcher/outbox"
@@ -29,29 +28,13 @@ import (
 type alertsCmd struct {
 	List        alertsList    `cmd:"" default:"withargs" help:"Print the open alerts (the default)."`
 	Ack         alertsAck     `cmd:"" help:"Acknowledge an alert, in PagerDuty, too."`
+	Unack       alertsUnack   `cmd:"" help:"Take an acknowledgement back."`
+	Resolve     alertsResolve `cmd:"" help:"End an alert, in PagerDuty, too. It begins anew if its condition is still met."`
 	Silence     alertsSilence `cmd:"" help:"Page nobody about some alerts for a time."`
 	Maintenance alertsWindow  `cmd:"" help:"Page nobody while work is going on."`
 	Silences    alertsMuted   `cmd:"" help:"Print silences and maintenance windows that are not over."`
 	Unsilence   alertsUnmute  `cmd:"" help:"End a silence or a maintenance window."`
 	Test        alertsTest    `cmd:"" help:"Send a test page through every account."`
-}
-
-// alertService is alerting over Elasticsearch. What it sends waits in the outbox
-// for a watcher process, which has the accounts.
-func alertService() (*alerting.Service, error) {
-	var cfg elastic.SetupConfig
-	if err := env.Parse(&cfg); err != nil {
-		return nil, usageError{err}
-	}
-	client, err := elastic.New(cfg.Client())
-	if err != nil {
-		return nil, err
-	}
-	store := &alertstore.Store{Elasticsearch: client}
-	return &alerting.Service{
-		Store: store, Outbox: outbox.Queue{Store: store, Now: time.Now}, Now: time.Now,
-		Channels: map[string]alerting.Channel{pagerduty.Name: &pagerduty.Channel{}, slack.Name: &slack.Channel{}},
-	}, nil
 }
 
 type alertsList struct {
@@ -61,22 +44,18 @@ type alertsList struct {
 
 // Run implements the command.
 func (l *alertsList) Run(ctx context.Context, c *cli) error {
-	s, err := alertService()
-	if err != nil {
-		return err
+	query := url.Values{"limit": {strconv.Itoa(l.Limit)}}
+	if !l.All {
+		query.Set("state", "open")
 	}
-	stored, err := s.Store.Alerts(ctx, alerting.Filter{Open: !l.All, Limit: l.Limit})
-	if err != nil {
+	var found listing[alert.Alert]
+	if err := call(ctx, http.MethodGet, "/alerts?"+query.Encode(), nil, &found); err != nil {
 		return fmt.Errorf("read alerts: %w", err)
 	}
-	alerts := make([]alert.Alert, 0, len(stored))
-	for _, a := range stored {
-		alerts = append(alerts, a.Alert)
-	}
 	if c.JSON {
-		return printJSON(alerts)
+		return printJSON(found.Items)
 	}
-	return printAlerts(os.Stdout, alerts, time.Now())
+	return printAlerts(os.Stdout, found.Items, time.Now())
 }
 
 func printJSON(v any) error {
@@ -120,34 +99,36 @@ func oneLine(text string) string {
 	return text
 }
 
-type alertsAck struct {
+type oneAlert struct {
 	ID string `arg:"" help:"The alert's ID."`
-	By string `help:"Who acknowledges." env:"USER"`
 }
 
-// Run implements the command.
-func (a *alertsAck) Run(ctx context.Context) error {
-	s, err := alertService()
-	if err != nil {
-		return err
+func (a oneAlert) say(ctx context.Context, c *cli, word string) error {
+	var after alert.Alert
+	if err := call(ctx, http.MethodPost, "/alerts/"+url.PathEscape(a.ID)+"/"+word, nil, &after); err != nil {
+		return fmt.Errorf("%s %s: %w", word, a.ID, err)
 	}
-	acked, err := s.Acknowledge(ctx, a.ID, who(a.By))
-	if err != nil {
-		return fmt.Errorf("acknowledge %s: %w", a.ID, err)
+	if c.JSON {
+		return printJSON(after)
 	}
-	fmt.Printf("%s is acknowledged by %s.\n", acked.WatchID, acked.AcknowledgedBy)
+	fmt.Printf("%s is %s.\n", after.WatchID, after.State)
 	return nil
 }
 
-func who(name string) string {
-	if name != "" {
-		return name
-	}
-	if u, err := user.Current(); err == nil {
-		return u.Username
-	}
-	return "pharos"
-}
+type alertsAck struct{ oneAlert }
+
+// Run implements the command.
+func (a *alertsAck) Run(ctx context.Context, c *cli) error { return a.say(ctx, c, "ack") }
+
+type alertsUnack struct{ oneAlert }
+
+// Run implements the command.
+func (a *alertsUnack) Run(ctx context.Context, c *cli) error { return a.say(ctx, c, "unack") }
+
+type alertsResolve struct{ oneAlert }
+
+// Run implements the command.
+func (a *alertsResolve) Run(ctx context.Context, c *cli) error { return a.say(ctx, c, "resolve") }
 
 type alertsSilence struct {
 	Watch    string         `help:"The watch's ID; may hold * and ?."`
@@ -161,41 +142,42 @@ type muting struct {
 	For     time.Duration `help:"How long." default:"1h"`
 	From    time.Time     `help:"When it starts: RFC 3339; now if left out." format:"2006-01-02T15:04:05Z07:00"`
 	Comment string        `help:"Why."`
-	By      string        `help:"Who asks for it." env:"USER"`
 }
 
 // Run implements the command.
-func (a *alertsSilence) Run(ctx context.Context) error {
-	return a.add(ctx, false, alert.Matchers{WatchID: a.Watch, Service: a.Service, Group: a.Group, Severity: a.Severity})
+func (a *alertsSilence) Run(ctx context.Context, c *cli) error {
+	return a.add(ctx, c, alert.Silence{Matchers: alert.Matchers{WatchID: a.Watch, Service: a.Service, Group: a.Group, Severity: a.Severity}})
 }
 
 type alertsWindow struct {
-	Service string `help:"The service that is worked on; all if left out."`
+	Title     string   `help:"What the public status page says." default:"Planned maintenance"`
+	Component []string `help:"A component of the status page that is worked on; may be repeated."`
+	Service   string   `help:"The service that is worked on; all if left out."`
 	muting
 }
 
 // Run implements the command.
-func (a *alertsWindow) Run(ctx context.Context) error {
-	return a.add(ctx, true, alert.Matchers{Service: a.Service})
+func (a *alertsWindow) Run(ctx context.Context, c *cli) error {
+	return a.add(ctx, c, alert.Silence{Maintenance: true, Title: a.Title, Components: a.Component, Matchers: alert.Matchers{Service: a.Service}})
 }
 
-func (m muting) add(ctx context.Context, maintenance bool, matchers alert.Matchers) error {
-	s, err := alertService()
-	if err != nil {
-		return err
-	}
+func (m muting) add(ctx context.Context, c *cli, s alert.Silence) error {
 	from := m.From
 	if from.IsZero() {
 		from = time.Now()
 	}
-	silence := alert.Silence{
-		ID: strings.ToLower(rand.Text()[:12]), Maintenance: maintenance, Matchers: matchers,
-		StartsAt: from.UTC(), EndsAt: from.Add(m.For).UTC(), CreatedBy: who(m.By), Comment: m.Comment,
-	}
-	if err := s.Silence(ctx, silence); err != nil {
+	var made alert.Silence
+	err := call(ctx, http.MethodPost, "/silences", map[string]any{
+		"maintenance": s.Maintenance, "matchers": s.Matchers, "title": s.Title, "components": s.Components, "comment": m.Comment,
+		"starts_at": from.UTC(), "ends_at": from.Add(m.For).UTC(),
+	}, &made)
+	if err != nil {
 		return fmt.Errorf("silence: %w", err)
 	}
-	fmt.Printf("%s holds until %s.\n", silence.ID, silence.EndsAt.Format(time.RFC3339))
+	if c.JSON {
+		return printJSON(made)
+	}
+	fmt.Printf("%s holds until %s.\n", made.ID, made.EndsAt.Format(time.RFC3339))
 	return nil
 }
 
@@ -203,27 +185,23 @@ type alertsMuted struct{}
 
 // Run implements the command.
 func (alertsMuted) Run(ctx context.Context, c *cli) error {
-	s, err := alertService()
-	if err != nil {
-		return err
-	}
-	list, err := s.Store.Silences(ctx, time.Now())
-	if err != nil {
+	var found listing[alert.Silence]
+	if err := call(ctx, http.MethodGet, "/silences", nil, &found); err != nil {
 		return fmt.Errorf("read silences: %w", err)
 	}
 	if c.JSON {
-		return printJSON(list)
+		return printJSON(found.Items)
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "ID\tKIND\tWATCH\tSERVICE\tGROUP\tSEVERITY\tFROM\tUNTIL\tBY\tCOMMENT")
-	for _, one := range list {
+	_, _ = fmt.Fprintln(w, "ID\tKIND\tWATCH\tSERVICE\tGROUP\tSEVERITY\tFROM\tUNTIL\tBY\tTITLE\tCOMMENT")
+	for _, one := range found.Items {
 		kind := "silence"
 		if one.Maintenance {
 			kind = "maintenance"
 		}
 		_, _ = fmt.Fprintln(w, strings.Join([]string{
 			one.ID, kind, one.Matchers.WatchID, one.Matchers.Service, one.Matchers.Group, string(one.Matchers.Severity),
-			one.StartsAt.Format(time.RFC3339), one.EndsAt.Format(time.RFC3339), oneLine(one.CreatedBy), oneLine(one.Comment),
+			one.StartsAt.Format(time.RFC3339), one.EndsAt.Format(time.RFC3339), oneLine(one.CreatedBy), oneLine(one.Title), oneLine(one.Comment),
 		}, "\t"))
 	}
 	return w.Flush()
@@ -235,11 +213,7 @@ type alertsUnmute struct {
 
 // Run implements the command.
 func (a *alertsUnmute) Run(ctx context.Context) error {
-	s, err := alertService()
-	if err != nil {
-		return err
-	}
-	if err := s.Store.DeleteSilence(ctx, a.ID); err != nil {
+	if err := call(ctx, http.MethodDelete, "/silences/"+url.PathEscape(a.ID), nil, nil); err != nil {
 		return fmt.Errorf("end %s: %w", a.ID, err)
 	}
 	fmt.Printf("%s is over.\n", a.ID)

@@ -66,48 +66,6 @@ type sloStatus struct {
 	Parts bool `help:"Also each route and component."`
 }
 
-// standing is an objective as it is printed. Shares and rates are null where
-// there is no data.
-type standing struct {
-	Name         string     `json:"name"`
-	Part         string     `json:"part,omitempty"` // a route or a component
-	Title        string     `json:"title"`
-	Target       float64    `json:"target"`
-	Unit         string     `json:"unit"`
-	Bad          float64    `json:"bad"`
-	Total        float64    `json:"total"`
-	Attained     *float64   `json:"attained"`
-	BudgetLeft   *float64   `json:"budget_left"`
-	Burn1h       *float64   `json:"burn_1h"`
-	Burn6h       *float64   `json:"burn_6h"`
-	Burn3d       *float64   `json:"burn_3d"`
-	DaysObserved float64    `json:"days_observed"`
-	WindowDays   float64    `json:"window_days"`
-	ExhaustedAt  *time.Time `json:"exhausted_at,omitempty"` // if it goes on as in the last six hours
-}
-
-func newStanding(s rollup.Standing, now time.Time) standing {
-	o := s.Objective
-	v := standing{
-		Name: o.Name, Part: s.Group + s.Component, Title: o.Title, Target: o.Target, Unit: o.Unit(), Bad: s.Window.Bad(), Total: s.Window.Total,
-		DaysObserved: s.Observed(now).Hours() / 24, WindowDays: o.Window.Hours() / 24,
-	}
-	if !s.Window.NoData() {
-		attained, left := s.Window.Attained(), s.Window.BudgetLeft(o)
-		v.Attained, v.BudgetLeft = &attained, &left
-	}
-	for i, to := range []**float64{&v.Burn1h, &v.Burn6h, &v.Burn3d} {
-		if !s.Last[i].NoData() {
-			rate := s.Last[i].BurnRate(o)
-			*to = &rate
-		}
-	}
-	if at, ok := s.Window.Exhausted(o, s.Last[1], slo.Burns()[1].Long, now); ok {
-		v.ExhaustedAt = &at
-	}
-	return v
-}
-
 // Run implements the command.
 func (s *sloStatus) Run(ctx context.Context, c *cli) error {
 	objectives, err := s.load()
@@ -119,14 +77,14 @@ func (s *sloStatus) Run(ctx context.Context, c *cli) error {
 		return err
 	}
 	now := time.Now()
-	items := []standing{}
+	items := []rollup.Figures{}
 	for _, o := range objectives {
 		all, err := reader.Standing(ctx, o, s.Parts)
 		if err != nil {
 			return err
 		}
 		for _, one := range all {
-			items = append(items, newStanding(one, now))
+			items = append(items, one.Figures(now))
 		}
 	}
 	if c.JSON {
@@ -135,7 +93,7 @@ func (s *sloStatus) Run(ctx context.Context, c *cli) error {
 	return printStandings(os.Stdout, items)
 }
 
-func printStandings(to io.Writer, items []standing) error {
+func printStandings(to io.Writer, items []rollup.Figures) error {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, err := fmt.Fprintln(w, "OBJECTIVE\tTARGET\tBAD\tTOTAL\tATTAINED\tBUDGET LEFT\tBURN 1h\t6h\t3d\tDAYS\t")
 	share := func(v *float64) string {

@@ -2,17 +2,21 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"pharos/internal/env"
+	"pharos/internal/fault"
 	"pharos/watcher/document"
 )
 
@@ -26,42 +30,89 @@ type watcherConfig struct {
 // watcherTimeout is longer than an execution may take.
 const watcherTimeout = 90 * time.Second
 
-// ask calls the watcher's API and returns its answer; a refusal is an error in
-// the watcher's words.
+// ask calls the watcher's _watcher API and returns its answer; a refusal is an
+// error in the watcher's words.
 func ask(ctx context.Context, method, path string, body []byte) (*document.Object, error) {
-	var cfg watcherConfig
-	if err := env.Parse(&cfg); err != nil {
-		return nil, usageError{err}
-	}
-	ctx, cancel := context.WithTimeout(ctx, watcherTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(cfg.URL, "/")+path, bytes.NewReader(body))
+	status, text, err := send(ctx, method, path, body)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("WATCHER_URL: %w", err)}
-	}
-	req.SetBasicAuth(cfg.User, cfg.Password.Reveal())
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("ask the watcher: %w", err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	const largest = 64 << 20
-	text, err := io.ReadAll(io.LimitReader(resp.Body, largest))
-	if err != nil {
-		return nil, fmt.Errorf("read the watcher's answer: %w", err)
+		return nil, err
 	}
 	answer, err := document.ParseObject(text)
-	if resp.StatusCode >= http.StatusBadRequest {
+	if status >= http.StatusBadRequest {
 		if found, isBool := document.At(answer, "found").(bool); isBool && !found {
 			return nil, fmt.Errorf("there is no watch %s", document.String(document.At(answer, "_id")))
 		}
-		return nil, fmt.Errorf("the watcher answers %s: %w", resp.Status, document.AnsweredError(resp.StatusCode, text))
+		return nil, fmt.Errorf("the watcher answers %d %s: %w", status, http.StatusText(status), document.AnsweredError(status, text))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the watcher's answer: %w", err)
 	}
 	return answer, nil
+}
+
+// call calls the watcher's own API, below /v1: in and out are JSON, nil for none.
+// A refusal is an error in the watcher's words.
+func call(ctx context.Context, method, path string, in, out any) error {
+	var body []byte
+	if in != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
+			return err
+		}
+	}
+	status, text, err := send(ctx, method, "/v1"+path, body)
+	if err != nil {
+		return err
+	}
+	if status >= http.StatusBadRequest {
+		var problem fault.Problem
+		if json.Unmarshal(text, &problem) != nil || problem.Title == "" {
+			return fmt.Errorf("the watcher answers %d %s", status, http.StatusText(status))
+		}
+		if problem.Field != "" {
+			problem.Detail = problem.Field + ": " + problem.Detail
+		}
+		return fmt.Errorf("%s: %s", problem.Title, oneLine(problem.Detail))
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(text, out); err != nil {
+		return fmt.Errorf("read the watcher's answer: %w", err)
+	}
+	return nil
+}
+
+// listing is a list as the watcher's own API answers it.
+type listing[T any] struct {
+	Items []T `json:"items"`
+}
+
+// send asks the watcher as who is on call.
+func send(ctx context.Context, method, path string, body []byte) (status int, answer []byte, err error) {
+	var cfg watcherConfig
+	if err := env.Parse(&cfg); err != nil {
+		return 0, nil, usageError{err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, watcherTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(cfg.URL, "/")+path, bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, usageError{fmt.Errorf("WATCHER_URL: %w", err)}
+	}
+	req.SetBasicAuth(cfg.User, cfg.Password.Reveal())
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, nil, fmt.Errorf("ask the watcher: %w", err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	const largest = 64 << 20
+	answer, err = io.ReadAll(io.LimitReader(resp.Body, largest))
+	if err != nil {
+		return 0, nil, fmt.Errorf("read the watcher's answer: %w", err)
+	}
+	return resp.StatusCode, answer, nil
 }
 
 func watchPath(id string, rest ...string) string {
@@ -76,7 +127,7 @@ type watchList struct{}
 
 // Run implements the command.
 func (watchList) Run(ctx context.Context, c *cli) error {
-	const all = `{"size":1000,"sort":[{"_id":"asc"}]}`
+	const all = `{"size":1000}` // Elasticsearch does not sort by _id
 	answer, err := ask(ctx, http.MethodPost, "/_watcher/_query/watches", []byte(all))
 	if err != nil {
 		return err
@@ -91,6 +142,9 @@ func printWatches(out io.Writer, answer *document.Object) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "ID\tACTIVE\tSTATE\tLAST CHECKED\tLAST MET\tACKNOWLEDGED")
 	watches, _ := document.At(answer, "watches").([]any)
+	slices.SortFunc(watches, func(a, b any) int {
+		return cmp.Compare(document.String(document.At(a, "_id")), document.String(document.At(b, "_id")))
+	})
 	for _, one := range watches {
 		text := func(path string) string {
 			if v := document.At(one, path); v != nil {
@@ -166,24 +220,24 @@ func (a *watchAck) Run(ctx context.Context, c *cli) error {
 	if a.Action != "" {
 		path = watchPath(a.ID, "_ack", a.Action)
 	}
-	return change(ctx, c, path, a.ID+" is acknowledged.")
+	return changeWatch(ctx, c, path, a.ID+" is acknowledged.")
 }
 
 type watchActivate struct{ oneWatch }
 
 // Run implements the command.
 func (a *watchActivate) Run(ctx context.Context, c *cli) error {
-	return change(ctx, c, watchPath(a.ID, "_activate"), a.ID+" is active.")
+	return changeWatch(ctx, c, watchPath(a.ID, "_activate"), a.ID+" is active.")
 }
 
 type watchDeactivate struct{ oneWatch }
 
 // Run implements the command.
 func (a *watchDeactivate) Run(ctx context.Context, c *cli) error {
-	return change(ctx, c, watchPath(a.ID, "_deactivate"), a.ID+" is not active.")
+	return changeWatch(ctx, c, watchPath(a.ID, "_deactivate"), a.ID+" is not active.")
 }
 
-func change(ctx context.Context, c *cli, path, done string) error {
+func changeWatch(ctx context.Context, c *cli, path, done string) error {
 	answer, err := ask(ctx, http.MethodPut, path, nil)
 	if err != nil {
 		return err

@@ -10,13 +10,15 @@ import (
 
 	"pharos/elastic"
 	"pharos/internal/fault"
+	"pharos/watcher/alerthttp"
 	"pharos/watcher/watcherhttp"
 )
 
 // authorizer lets Elasticsearch say, by the caller's own credentials, who may do
 // what: its cluster privileges monitor_watcher and manage_watcher are those of
 // Elastic's Watcher, and the privilege watch:operate of the application pharos
-// allows to acknowledge, activate and deactivate.
+// allows to acknowledge, activate and deactivate. Its privileges alert:read and
+// incident:read allow to read alerts and incidents.
 type authorizer struct {
 	ask func(ctx context.Context, authorization string, question elastic.Privileges) (elastic.Rights, error)
 	now func() time.Time
@@ -28,7 +30,7 @@ type authorizer struct {
 // person is what a caller may do.
 type person struct {
 	user  string
-	may   map[watcherhttp.Privilege]bool
+	may   map[string]bool // by privilege
 	until time.Time
 }
 
@@ -48,19 +50,42 @@ func newAuthorizer(es *elastic.Client, now func() time.Time) *authorizer {
 
 // Authorize implements watcherhttp.Authorizer.
 func (a *authorizer) Authorize(ctx context.Context, authorization string, need watcherhttp.Privilege) (string, error) {
+	p, err := a.authorize(ctx, authorization, string(need))
+	return p.user, err
+}
+
+// people is the authorizer for what people do with alerts.
+type people struct{ *authorizer }
+
+// Authorize implements alerthttp.Authorizer.
+func (a people) Authorize(ctx context.Context, authorization string, need alerthttp.Privilege) (alerthttp.Caller, error) {
+	p, err := a.authorize(ctx, authorization, string(need))
+	if err != nil {
+		return alerthttp.Caller{}, err
+	}
+	caller := alerthttp.Caller{User: p.user, May: map[alerthttp.Privilege]bool{}}
+	for privilege, may := range p.may {
+		caller.May[alerthttp.Privilege(privilege)] = may
+	}
+	return caller, nil
+}
+
+func (a *authorizer) authorize(ctx context.Context, authorization, need string) (person, error) {
 	if authorization == "" {
-		return "", fault.New(fault.Unauthenticated, "missing authentication credentials for REST request")
+		return person{}, fault.New(fault.Unauthenticated, "missing authentication credentials for REST request")
 	}
 	p, err := a.person(ctx, authorization)
 	switch {
 	case errors.Is(err, elastic.ErrUnauthenticated):
-		return "", fault.New(fault.Unauthenticated, "unable to authenticate user for REST request")
+		return person{}, fault.New(fault.Unauthenticated, "unable to authenticate user for REST request")
+	case err != nil && ctx.Err() == nil:
+		return person{}, fmt.Errorf("ask for the caller's rights: %w: %w", fault.New(fault.Unavailable, "Elasticsearch, which knows the accounts, does not answer."), err)
 	case err != nil:
-		return "", fmt.Errorf("ask for the caller's rights: %w", err)
+		return person{}, fmt.Errorf("ask for the caller's rights: %w", err)
 	case !p.may[need]:
-		return "", fault.New(fault.Forbidden, "the call is unauthorized for user [%s], this is granted by the privilege [%s]", p.user, need)
+		return person{}, fault.New(fault.Forbidden, "the call is unauthorized for user [%s], this is granted by the privilege [%s]", p.user, need)
 	}
-	return p.user, nil
+	return p, nil
 }
 
 func (a *authorizer) person(ctx context.Context, authorization string) (person, error) {
@@ -71,19 +96,22 @@ func (a *authorizer) person(ctx context.Context, authorization string) (person, 
 	if ok && a.now().Before(p.until) {
 		return p, nil
 	}
+	const monitor, manage = string(watcherhttp.Monitor), string(watcherhttp.Manage)
+	const incidents, alerts, operate = string(alerthttp.ReadIncidents), string(alerthttp.ReadAlerts), string(alerthttp.Operate)
 	rights, err := a.ask(ctx, authorization, elastic.Privileges{
-		Cluster:     []string{string(watcherhttp.Monitor), string(watcherhttp.Manage)},
-		Application: []elastic.ApplicationPrivileges{{Application: application, Privileges: []string{string(watcherhttp.Operate)}, Resources: []string{"*"}}},
+		Cluster:     []string{monitor, manage},
+		Application: []elastic.ApplicationPrivileges{{Application: application, Privileges: []string{incidents, alerts, operate}, Resources: []string{"*"}}},
 	})
 	if err != nil {
 		return person{}, err
 	}
-	manage := rights.Cluster[string(watcherhttp.Manage)]
-	p = person{user: rights.User, until: a.now().Add(believe), may: map[watcherhttp.Privilege]bool{
-		watcherhttp.Monitor: manage || rights.Cluster[string(watcherhttp.Monitor)],
-		watcherhttp.Operate: manage || rights.Application[application]["*"][string(watcherhttp.Operate)],
-		watcherhttp.Manage:  manage,
-	}}
+	has := rights.Application[application]["*"]
+	p = person{user: rights.User, until: a.now().Add(believe), may: map[string]bool{string(alerthttp.SignedIn): true}}
+	p.may[manage] = rights.Cluster[manage]
+	p.may[operate] = p.may[manage] || has[operate]
+	p.may[monitor] = p.may[operate] || rights.Cluster[monitor]
+	p.may[alerts] = p.may[monitor] || has[alerts]
+	p.may[incidents] = p.may[alerts] || has[incidents]
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.known) >= remembered {

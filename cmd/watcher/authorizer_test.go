@@ -9,6 +9,7 @@ import (
 
 	"pharos/elastic"
 	"pharos/internal/fault"
+	"pharos/watcher/alerthttp"
 	"pharos/watcher/watcherhttp"
 )
 
@@ -57,5 +58,40 @@ func TestAuthorize(t *testing.T) {
 	asked = 0
 	if _, err := a.Authorize(t.Context(), "admin", watcherhttp.Manage); err != nil || asked != 1 {
 		t.Errorf("later: asked %d, %v", asked, err)
+	}
+}
+
+func TestAuthorizePeople(t *testing.T) {
+	a := newAuthorizer(nil, time.Now)
+	a.ask = func(_ context.Context, authorization string, question elastic.Privileges) (elastic.Rights, error) {
+		r := elastic.Rights{User: "ada", Cluster: map[string]bool{}}
+		has := map[string]bool{}
+		for _, p := range question.Application[0].Privileges {
+			has[p] = p == authorization
+		}
+		for _, p := range question.Cluster {
+			r.Cluster[p] = p == authorization
+		}
+		r.Application = map[string]map[string]map[string]bool{"pharos": {"*": has}}
+		return r, nil
+	}
+	all := []alerthttp.Privilege{alerthttp.SignedIn, alerthttp.ReadIncidents, alerthttp.ReadAlerts, alerthttp.ReadWatches, alerthttp.Operate}
+	for right, may := range map[string][]alerthttp.Privilege{
+		"none":            {alerthttp.SignedIn},
+		"incident:read":   {alerthttp.SignedIn, alerthttp.ReadIncidents},
+		"alert:read":      {alerthttp.SignedIn, alerthttp.ReadIncidents, alerthttp.ReadAlerts},
+		"monitor_watcher": {alerthttp.SignedIn, alerthttp.ReadIncidents, alerthttp.ReadAlerts, alerthttp.ReadWatches},
+		"watch:operate":   {alerthttp.SignedIn, alerthttp.ReadIncidents, alerthttp.ReadAlerts, alerthttp.ReadWatches, alerthttp.Operate},
+		"manage_watcher":  all,
+	} {
+		for _, need := range all {
+			caller, err := people{a}.Authorize(t.Context(), right, need)
+			switch {
+			case slices.Contains(may, need) && (err != nil || caller.User != "ada" || !caller.May[need]):
+				t.Errorf("%s, %s: %+v %v", right, need, caller, err)
+			case !slices.Contains(may, need) && !fault.Is(err, fault.Forbidden):
+				t.Errorf("%s, %s: %+v %v", right, need, caller, err)
+			}
+		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"pharos/elastic"
+	"pharos/incident"
 	"pharos/internal/env"
 	"pharos/internal/httpserver"
 	"pharos/internal/process"
@@ -30,6 +31,7 @@ import (
 	"pharos/watcher/action/pagerduty"
 	"pharos/watcher/action/slack"
 	"pharos/watcher/action/webhook"
+	"pharos/watcher/alerthttp"
 	"pharos/watcher/alerting"
 	"pharos/watcher/alertstore"
 	"pharos/watcher/document"
@@ -41,6 +43,7 @@ import (
 	"pharos/watcher/pagerdutyhook"
 	"pharos/watcher/scheduler"
 	"pharos/watcher/shipped"
+	"pharos/watcher/viewstore"
 	"pharos/watcher/watchdog"
 	"pharos/watcher/watcherhttp"
 )
@@ -60,6 +63,7 @@ type config struct {
 	Webhooks      pagerdutyhook.Config
 	Slack         slack.Config
 	Alerting      alerting.Config
+	Incidents     incident.Config
 	Outbox        outbox.Config
 	Watchdog      watchdog.Config
 	Shipped       shipped.Config
@@ -70,7 +74,7 @@ type config struct {
 // Validate implements env.Validator.
 func (c *config) Validate() error {
 	var errs []error
-	for _, v := range []env.Validator{&c.Elasticsearch, &c.Scheduler, &c.History, &c.HTTP, &c.Email, &c.PagerDuty, &c.Slack, &c.Alerting, &c.Outbox, &c.Watchdog} {
+	for _, v := range []env.Validator{&c.Elasticsearch, &c.Scheduler, &c.History, &c.HTTP, &c.Email, &c.PagerDuty, &c.Slack, &c.Alerting, &c.Incidents, &c.Outbox, &c.Watchdog} {
 		errs = append(errs, v.Validate())
 	}
 	if c.DefaultThrottle < 0 {
@@ -155,13 +159,21 @@ func wire(_ context.Context, p *process.Process, cfg *config) (http.Handler, err
 	p.Go("objectives", minutes.Run)
 	p.Go("scheduler", sched.Run)
 
+	incidents := newIncidents(es, alerts, cfg.Incidents, report)
+	p.Go("incidents", incidents.Run)
+
 	r := httpserver.NewRouter(p.Telemetry, httpserver.RouterOptions{
 		Draining: p.Server.Draining,
 		Checks:   []httpserver.Check{{Name: "elasticsearch", Ready: es.Ping}},
 	})
+	rights := newAuthorizer(es, time.Now)
 	watcherhttp.Register(r, watcherhttp.Config{
-		Engine: engine, Store: noticed, Service: service{sched}, Settings: store, Authorizer: newAuthorizer(es, time.Now), Executed: alerts.Executed,
+		Engine: engine, Store: noticed, Service: service{sched}, Settings: store, Authorizer: rights, Executed: alerts.Executed,
 		Node: p.Service.Node, Now: time.Now,
+	})
+	alerthttp.Register(r, alerthttp.Config{
+		Authorizer: people{rights}, Alerts: alerts, Incidents: incidents, Watches: store, Views: &viewstore.Store{Elasticsearch: es},
+		As: actAs(es), Now: time.Now, NewID: newID,
 	})
 	r.POST("/webhooks/pagerduty", gin.WrapH(&pagerdutyhook.Handler{Config: cfg.Webhooks, Alerts: alerts, Report: report}))
 	return r, nil

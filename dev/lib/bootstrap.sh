@@ -125,10 +125,20 @@ version() {
 	git -c safe.directory="$PHAROS_ROOT" -C "$PHAROS_ROOT" describe --tags --always --dirty 2>/dev/null || say dev
 }
 
+# The console's script and style. Of npm's packages only the pinned ones come, and
+# none of their scripts runs.
+fetch_assets() { npm --prefix "$PHAROS_ROOT/console/assets" ci --ignore-scripts --no-audit --no-fund; }
+
+build_assets() {
+	[[ $PHAROS_ROOT/console/assets/node_modules/.package-lock.json -nt $PHAROS_ROOT/console/assets/package-lock.json ]] || fetch_assets
+	(cd "$PHAROS_ROOT" && go run ./console/assets/bundle)
+}
+
 fetch_services() { go -C "$PHAROS_ROOT" list -deps ./cmd/... >/dev/null; }
 
 build_services() {
 	mkdir -p "$PHAROS_STATE/bin"
+	build_assets
 	go -C "$PHAROS_ROOT" build -trimpath -ldflags "-X main.version=$(version)" -o "$PHAROS_STATE/bin/" ./cmd/...
 }
 

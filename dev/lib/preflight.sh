@@ -12,6 +12,9 @@ missing_packages() {
 	{ have mariadbd && have mariadb-install-db; } || say mariadb-server
 	java_home >/dev/null || say default-jre-headless
 	have shellcheck || say shellcheck
+	have npm || say npm
+	# Tests look at pages.
+	[[ -z ${NEED_BROWSER-} ]] || have chromium || say chromium
 	# Only for what is not in the cache yet.
 	[[ -d $ELASTICSEARCH_DIR && -d $KAFKA_DIR ]] || have mvn || say maven
 	[[ -d $ELASTICSEARCH_DIR && -d $MONGOD_DIR ]] || have unzip || say unzip

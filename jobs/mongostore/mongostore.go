@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.elastic.co/apm/module/apmmongo/v2"
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/mongo"
 	"go.mongodb.org/mongo-driver/mongo/options"
@@ -37,7 +36,7 @@ type Store struct {
 
 // Open returns a Store without waiting for the servers. Close it.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
-	db, pool, err := mongoconn.Connect(ctx, mongoconn.Config(cfg), options.Client().SetMonitor(apmmongo.CommandMonitor()))
+	db, pool, err := mongoconn.Connect(ctx, mongoconn.Config(cfg), options.Client().SetMonitor(mongoconn.Monitor()))
 	if err != nil {
 		return nil, err
 	}

@@ -46,22 +46,32 @@ func NewQueue(rdb *redis.Client, cfg jobs.Config) *Queue {
 	return &Queue{asynq.NewClientFromRedisClient(rdb), asynq.NewInspectorFromRedisClient(rdb), cfg}
 }
 
-// Depth is how many jobs wait for a worker.
-func (q *Queue) Depth() (int, error) {
+// State is how the queue stands.
+type State struct {
+	Waiting int // for a worker
+	Running int
+	// Oldest is how long the first of those that could run has waited; 0: none waits.
+	Oldest time.Duration
+}
+
+// State asks how the queue stands.
+func (q *Queue) State() (State, error) {
 	// Those that are there: a queue comes into being with its first job.
 	names, err := q.inspector.Queues()
 	if err != nil {
-		return 0, fmt.Errorf("list queues: %w", err)
+		return State{}, fmt.Errorf("list queues: %w", err)
 	}
-	depth := 0
+	var s State
 	for _, name := range names {
 		info, err := q.inspector.GetQueueInfo(name)
 		if err != nil {
-			return 0, fmt.Errorf("measure queue %s: %w", name, err)
+			return State{}, fmt.Errorf("measure queue %s: %w", name, err)
 		}
-		depth += info.Pending + info.Scheduled + info.Retry
+		s.Waiting += info.Pending + info.Scheduled + info.Retry
+		s.Running += info.Active
+		s.Oldest = max(s.Oldest, info.Latency)
 	}
-	return depth, nil
+	return s, nil
 }
 
 // The worker's own limit comes first.

@@ -171,8 +171,8 @@ func in(state jobs.State) func(jobs.Job) bool {
 
 func TestJobsAreDone(t *testing.T) {
 	s, tracer := start(t)
-	if depth, err := s.queue.Depth(); depth != 0 || err != nil {
-		t.Errorf("%d jobs wait before the first, %v", depth, err)
+	if state, err := s.queue.State(); state != (taskqueue.State{}) || err != nil {
+		t.Errorf("%d jobs wait before the first, %v", state, err)
 	}
 	owner := uuid.NewString()
 	fibonacci, factorial := s.submit(t, owner, jobs.Fibonacci, 6_000_000), s.submit(t, owner, jobs.Factorial, 3000)
@@ -182,8 +182,8 @@ func TestJobsAreDone(t *testing.T) {
 	if other := s.submit(t, uuid.NewString(), jobs.Factorial, 3000); other.ID == factorial.ID {
 		t.Error("users share a job")
 	}
-	if depth, err := s.queue.Depth(); depth != 3 || err != nil {
-		t.Errorf("%d jobs wait, %v", depth, err)
+	if state, err := s.queue.State(); state.Waiting != 3 || state.Running != 0 || state.Oldest <= 0 || err != nil {
+		t.Errorf("%d jobs wait, %v", state, err)
 	}
 	s.work(t)
 	s.await(t, factorial, "done", in(jobs.Done))

@@ -30,10 +30,11 @@ type Standing struct {
 	Objective slo.Objective
 	Group     string // a value of the objective's groupBy; empty: all
 	Component string // of uptime; empty: the system
-	// Window is over the objective's window, Last over each Burn's long one, in
-	// the order of slo.Burns.
+	// Window is over the objective's window, Last over each Burn's long one and
+	// Short over its short one, in the order of slo.Burns.
 	Window slo.Count
 	Last   []slo.Count
+	Short  []slo.Count
 	// Since is the oldest minute that is counted, so that a young system's figures
 	// show how young they are.
 	Since time.Time
@@ -86,6 +87,9 @@ type sums struct {
 	Burn0  *windowAnswer `json:"burn0"`
 	Burn1  *windowAnswer `json:"burn1"`
 	Burn2  *windowAnswer `json:"burn2"`
+	Short0 *windowAnswer `json:"short0"`
+	Short1 *windowAnswer `json:"short1"`
+	Short2 *windowAnswer `json:"short2"`
 }
 
 type numberAnswer struct {
@@ -118,6 +122,7 @@ func (r Reader) standing(ctx context.Context, o slo.Objective, now time.Time, ki
 	aggs := map[string]any{"window": window(o.Window), "since": map[string]any{"min": map[string]any{"field": "@timestamp"}}}
 	for i, b := range slo.Burns() {
 		aggs[fmt.Sprintf("burn%d", i)] = window(b.Long)
+		aggs[fmt.Sprintf("short%d", i)] = window(b.Short)
 	}
 	groups := map[string]any{"filters": map[string]any{"keyed": false, "filters": map[string]any{"all": map[string]any{"match_all": map[string]any{}}}}, "aggs": aggs}
 	inner := ofObjective(o.Name)["bool"].(map[string]any)
@@ -154,7 +159,11 @@ func (r Reader) standing(ctx context.Context, o slo.Objective, now time.Time, ki
 	}
 	var all []Standing
 	for _, b := range answer.Buckets {
-		s := Standing{Objective: o, Window: b.Window.count(), Last: []slo.Count{b.Burn0.count(), b.Burn1.count(), b.Burn2.count()}}
+		s := Standing{
+			Objective: o, Window: b.Window.count(),
+			Last:  []slo.Count{b.Burn0.count(), b.Burn1.count(), b.Burn2.count()},
+			Short: []slo.Count{b.Short0.count(), b.Short1.count(), b.Short2.count()},
+		}
 		switch kind {
 		case "group":
 			s.Group = b.Key

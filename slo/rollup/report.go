@@ -83,13 +83,10 @@ func (r Reader) Review(ctx context.Context, o slo.Objective, from, to time.Time)
 		review.Days = append(review.Days, Day{day, c})
 	}
 	slices.SortFunc(review.Days, func(a, b Day) int { return a.Day.Compare(b.Day) })
-	if review.Count.Bad() > 0 && o.Indicator.Ratio != nil && len(o.Indicator.Ratio.Total.Counters) == 0 {
-		review.Causes, err = r.causes(ctx, *o.Indicator.Ratio, from, to)
+	if review.Count.Bad() > 0 {
+		review.Causes, err = r.Causes(ctx, o, from, to)
 	}
-	if err != nil {
-		return review, fmt.Errorf("review objective %s: what was bad: %w", o.Name, err)
-	}
-	return review, nil
+	return review, err
 }
 
 // minutes adds up the minutes of each day, group and component; at is the day.

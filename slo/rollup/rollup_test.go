@@ -254,3 +254,38 @@ func TestShippedObjectivesCount(t *testing.T) {
 		}
 	}
 }
+
+func TestDays(t *testing.T) {
+	w := newWorld(t)
+	day := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	add := func(at time.Time, good, total float64, component string) {
+		fields := map[string]any{"slo.name": "u", "slo.good": good, "slo.total": total}
+		if component != "" {
+			fields["slo.component"] = component
+		}
+		w.add(w.rolls, at, 1, fields)
+	}
+	add(day.Add(-time.Minute), 1, 1, "site") // before
+	add(day, 1, 1, "site")
+	add(day.Add(time.Minute), 0, 1, "site")
+	add(day.Add(time.Minute), 0, 1, "")
+	add(day.Add(24*time.Hour), 1, 1, "site")
+	add(day.Add(24*time.Hour), -1, 0, "site") // a correction
+	add(day.Add(72*time.Hour), 1, 1, "feed")
+	r := rollup.Reader{Elasticsearch: w.es, Stream: w.rolls, Now: time.Now}
+	got, err := r.Days(t.Context(), "u", rollup.ByComponent, day, day.Add(96*time.Hour))
+	want := map[string][]rollup.Day{
+		"site": {{Day: day, Count: slo.Count{Good: 1, Total: 2}}, {Day: day.Add(24 * time.Hour), Count: slo.Count{Good: 0, Total: 1}}},
+		"feed": {{Day: day.Add(72 * time.Hour), Count: slo.Count{Good: 1, Total: 1}}},
+	}
+	if d := cmp.Diff(want, got); err != nil || d != "" {
+		t.Errorf("%v %s", err, d)
+	}
+	whole, err := r.Days(t.Context(), "u", rollup.Whole, day, day.Add(96*time.Hour))
+	if d := cmp.Diff(map[string][]rollup.Day{"": {{Day: day, Count: slo.Count{Good: 0, Total: 1}}}}, whole); err != nil || d != "" {
+		t.Errorf("%v %s", err, d)
+	}
+	if none, err := r.Days(t.Context(), "other", rollup.ByGroup, day, day.Add(time.Hour)); err != nil || len(none) != 0 {
+		t.Errorf("%+v %v", none, err)
+	}
+}

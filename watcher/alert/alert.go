@@ -37,6 +37,7 @@ type Alert struct {
 	ResolvedAt     time.Time `json:"resolved_at,omitzero"`
 	AcknowledgedAt time.Time `json:"acknowledged_at,omitzero"`
 	AcknowledgedBy string    `json:"acknowledged_by,omitempty"`
+	ResolvedBy     string    `json:"resolved_by,omitempty"` // empty: the condition cleared
 	// HeardAt is when the last event happened that PagerDuty told of this alert:
 	// an older one is a replay.
 	HeardAt time.Time `json:"heard_at,omitzero"`
@@ -189,11 +190,11 @@ func (a Alert) Unacknowledge() (Alert, bool) {
 
 // End takes in that the page was resolved by hand; the alert begins anew if the
 // condition is still met at the next execution.
-func (a Alert) End(now time.Time) (Alert, bool) {
+func (a Alert) End(by string, now time.Time) (Alert, bool) {
 	if !a.Open() {
 		return a, false
 	}
-	a.State, a.ResolvedAt, a.Reason = Resolved, now, EndedQuietly
+	a.State, a.ResolvedAt, a.ResolvedBy, a.Reason = Resolved, now, by, EndedQuietly
 	return a, true
 }
 
@@ -224,6 +225,10 @@ type Silence struct {
 	CreatedBy   string    `json:"created_by"`
 	CreatedAt   time.Time `json:"created_at"`
 	Comment     string    `json:"comment,omitempty"`
+	// Title and Components are what the public status page says of a maintenance
+	// window.
+	Title      string   `json:"title,omitempty"`
+	Components []string `json:"components,omitempty"`
 }
 
 // Matchers say which alerts a silence is about: every one that is given must

@@ -108,7 +108,7 @@ func TestStateMachine(t *testing.T) {
 					a, _ = a.Unacknowledge()
 					reason = a.Reason
 				case "end":
-					a, _ = a.End(now)
+					a, _ = a.End("ada", now)
 					reason = a.Reason
 				case "return":
 					a, _ = a.Return()

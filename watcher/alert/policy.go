@@ -61,6 +61,12 @@ func (s Severity) rank() int {
 	return map[Severity]int{Critical: 4, Error: 3, Warning: 2, Info: 1}[s]
 }
 
+// Known reports whether it is one of the severities.
+func (s Severity) Known() bool { return s.rank() > 0 }
+
+// Worse reports whether it is worse than another.
+func (s Severity) Worse(than Severity) bool { return s.rank() > than.rank() }
+
 const defaultEvents = "hits.total"
 
 // ParsePolicy reads metadata.pharos of a watch's metadata; nil where there is

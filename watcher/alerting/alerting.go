@@ -32,10 +32,15 @@ type Stored struct {
 // Filter narrows a list of alerts; an empty field asks for nothing.
 type Filter struct {
 	WatchID string
-	Page    string // the alert whose page is shared
-	Key     string // of one of the routes
-	Open    bool   // only those that have not ended
-	Limit   int    // 0: 1,000
+	Service string
+	State   alert.State
+	Page    string    // the alert whose page is shared
+	Key     string    // of one of the routes
+	Open    bool      // only those that have not ended
+	From    time.Time // began then or later
+	To      time.Time // began before
+	Since   time.Time // open, or began or ended then or later
+	Limit   int       // 0: 1,000
 }
 
 // Store keeps alerts, the latest page of each service, and silences. Writes are

@@ -26,16 +26,9 @@ const (
 // watch. fault.NotFound if there is no such alert, fault.Conflict if it is not
 // firing.
 func (s *Service) Acknowledge(ctx context.Context, id, by string) (alert.Alert, error) {
-	stored, err := s.Store.Alert(ctx, id)
-	if err != nil {
-		return alert.Alert{}, err
-	}
-	a, changed, err := s.say(ctx, stored.ID, Ack, by, time.Time{})
+	a, err := s.sayHere(ctx, id, Ack, by)
 	if err != nil {
 		return a, err
-	}
-	if !changed {
-		return a, fault.New(fault.Conflict, "The alert is %s.", a.State)
 	}
 	errs := []error{s.ackWatch(ctx, a)}
 	for _, route := range a.Routes {
@@ -55,6 +48,35 @@ func (s *Service) Acknowledge(ctx context.Context, id, by string) (alert.Alert, 
 		errs = append(errs, err)
 	}
 	return a, errors.Join(errs...)
+}
+
+// Unacknowledge takes an acknowledgement back. PagerDuty is not told: it has no
+// event for it. fault.NotFound if there is no such alert, fault.Conflict if it is
+// not acknowledged.
+func (s *Service) Unacknowledge(ctx context.Context, id, by string) (alert.Alert, error) {
+	return s.sayHere(ctx, id, Unack, by)
+}
+
+// Resolve ends an alert by hand, and its page if no other alert shares it. It
+// begins anew if the condition is still met at the next execution.
+// fault.NotFound if there is no such alert, fault.Conflict if it has ended.
+func (s *Service) Resolve(ctx context.Context, id, by string) (alert.Alert, error) {
+	a, err := s.sayHere(ctx, id, Done, by)
+	if err != nil || a.Page == "" {
+		return a, err
+	}
+	return a, s.endPage(ctx, a, alert.Policy{}, true)
+}
+
+func (s *Service) sayHere(ctx context.Context, id string, word Word, by string) (alert.Alert, error) {
+	if _, err := s.Store.Alert(ctx, id); err != nil {
+		return alert.Alert{}, err
+	}
+	a, changed, err := s.say(ctx, id, word, by, time.Time{})
+	if err == nil && !changed {
+		err = fault.New(fault.Conflict, "The alert is %s.", a.State)
+	}
+	return a, err
 }
 
 // Heard takes in what PagerDuty says of the incident with a dedup_key, and
@@ -118,7 +140,7 @@ func (s *Service) say(ctx context.Context, id string, word Word, by string, at t
 		case Unack:
 			after, changed = a.Unacknowledge()
 		case Done:
-			after, changed = a.End(s.Now())
+			after, changed = a.End(by, s.Now())
 		}
 		if !at.IsZero() {
 			after.HeardAt = at
@@ -164,6 +186,10 @@ func (s *Service) Silence(ctx context.Context, silence alert.Silence) error {
 		return fault.Field(fault.InvalidParameter, "created_by", "Say who asks for it.")
 	case !silence.Maintenance && silence.Matchers == (alert.Matchers{}):
 		return fault.Field(fault.InvalidParameter, "matchers", "A silence must name a watch, service, group or severity; only a maintenance may cover everything.")
+	case silence.Matchers.Severity != "" && !silence.Matchers.Severity.Known():
+		return fault.Field(fault.InvalidParameter, "matchers.severity", "A severity is critical, error, warning or info.")
+	case !silence.Maintenance && (silence.Title != "" || len(silence.Components) > 0):
+		return fault.Field(fault.InvalidParameter, "maintenance", "Only a maintenance window is announced, by its title and components.")
 	}
 	silence.CreatedAt = s.Now()
 	return s.Store.SaveSilence(ctx, silence)

@@ -4,13 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/url"
 	"time"
 
 	"pharos/internal/fault"
 	"pharos/watcher/alert"
 	"pharos/watcher/alerting"
+	"pharos/watcher/esdoc"
 	"pharos/watcher/outbox"
 )
 
@@ -23,13 +22,18 @@ type kind struct {
 
 // Alert reads an alert; fault.NotFound.
 func (s *Store) Alert(ctx context.Context, id string) (alerting.Stored, error) {
-	var a alerting.Stored
-	revision, err := s.get(ctx, alertsIndex, id, &a.Alert)
+	var found struct {
+		kind
+		alert.Alert
+	}
+	revision, err := s.get(ctx, alertsIndex, id, &found)
 	if err != nil {
 		return alerting.Stored{}, err
 	}
-	a.Revision = revision
-	return a, nil
+	if found.Kind != "alert" {
+		return alerting.Stored{}, fault.New(fault.NotFound, "There is no such alert.")
+	}
+	return alerting.Stored{Alert: found.Alert, Revision: revision}, nil
 }
 
 // SaveAlert writes an alert.
@@ -42,27 +46,40 @@ func (s *Store) SaveAlert(ctx context.Context, a alerting.Stored) (outbox.Revisi
 
 // Alerts returns the alerts of a filter, the latest first.
 func (s *Store) Alerts(ctx context.Context, f alerting.Filter) ([]alerting.Stored, error) {
-	conditions := []map[string]any{term("kind", "alert")}
-	for field, value := range map[string]string{"watch_id": f.WatchID, "page": f.Page, "routes.key": f.Key} {
+	conditions := []map[string]any{esdoc.Term("kind", "alert")}
+	for field, value := range map[string]string{
+		"watch_id": f.WatchID, "page": f.Page, "routes.key": f.Key, "service": f.Service, "state": string(f.State),
+	} {
 		if value != "" {
-			conditions = append(conditions, term(field, value))
+			conditions = append(conditions, esdoc.Term(field, value))
 		}
 	}
+	open := esdoc.Terms("state", []alert.State{alert.Firing, alert.Acknowledged})
 	if f.Open {
-		conditions = append(conditions, map[string]any{"terms": map[string]any{"state": []alert.State{alert.Firing, alert.Acknowledged}}})
+		conditions = append(conditions, open)
+	}
+	if !f.From.IsZero() {
+		conditions = append(conditions, since("started_at", "gte", f.From))
+	}
+	if !f.To.IsZero() {
+		conditions = append(conditions, since("started_at", "lt", f.To))
+	}
+	if !f.Since.IsZero() {
+		conditions = append(conditions, esdoc.Any(open, since("started_at", "gte", f.Since), since("resolved_at", "gte", f.Since)))
 	}
 	if f.Limit == 0 {
 		f.Limit = defaultLimit
 	}
-	hits, err := s.search(ctx, alertsIndex, map[string]any{
-		"query": filter(conditions...), "size": f.Limit, "sort": []any{map[string]any{"started_at": "desc"}},
+	hits, err := s.index(alertsIndex).Search(ctx, map[string]any{
+		"query": esdoc.Filter(conditions...), "size": f.Limit,
+		"sort": []any{map[string]any{"started_at": "desc"}, map[string]any{"id": "asc"}},
 	})
 	if err != nil {
 		return nil, err
 	}
 	list := make([]alerting.Stored, 0, len(hits))
 	for _, h := range hits {
-		a := alerting.Stored{Revision: h.revision()}
+		a := alerting.Stored{Revision: outbox.Revision(h.Revision())}
 		if err := json.Unmarshal(h.Source, &a.Alert); err != nil {
 			return nil, fmt.Errorf("read alerts: %w", err)
 		}
@@ -71,7 +88,12 @@ func (s *Store) Alerts(ctx context.Context, f alerting.Filter) ([]alerting.Store
 	return list, nil
 }
 
-func leadID(service string) string { return "lead-" + docID(service) }
+// since is a condition on a time; than is gte, gt or lt.
+func since(field, than string, at time.Time) map[string]any {
+	return map[string]any{"range": map[string]any{field: map[string]any{than: at.UTC().Format(time.RFC3339Nano)}}}
+}
+
+func leadID(service string) string { return "lead-" + esdoc.ID(service) }
 
 // Lead reads the latest page of a service; a zero one if there is none.
 func (s *Store) Lead(ctx context.Context, service string) (alert.Lead, outbox.Revision, error) {
@@ -94,9 +116,9 @@ func (s *Store) SaveLead(ctx context.Context, l alert.Lead, r outbox.Revision) e
 
 // Silences returns the silences that end after now, the first to end first.
 func (s *Store) Silences(ctx context.Context, now time.Time) ([]alert.Silence, error) {
-	hits, err := s.search(ctx, silencesIndex, map[string]any{
-		"query": filter(map[string]any{"range": map[string]any{"ends_at": map[string]any{"gt": now.UTC().Format(time.RFC3339Nano)}}}),
-		"size":  defaultLimit, "sort": []any{map[string]any{"ends_at": "asc"}},
+	hits, err := s.index(silencesIndex).Search(ctx, map[string]any{
+		"query": esdoc.Filter(since("ends_at", "gt", now)),
+		"size":  defaultLimit, "sort": []any{map[string]any{"ends_at": "asc"}, map[string]any{"id": "asc"}},
 	})
 	if err != nil {
 		return nil, err
@@ -120,9 +142,7 @@ func (s *Store) SaveSilence(ctx context.Context, silence alert.Silence) error {
 
 // DeleteSilence removes a silence; fault.NotFound.
 func (s *Store) DeleteSilence(ctx context.Context, id string) error {
-	var answer struct{}
-	err := s.call(ctx, http.MethodDelete, "/"+silencesIndex+"/_doc/"+url.PathEscape(id)+"?refresh=true", nil, &answer)
-	if err != nil {
+	if err := s.index(silencesIndex).Delete(ctx, id); err != nil {
 		return fmt.Errorf("delete silence: %w", err)
 	}
 	return nil

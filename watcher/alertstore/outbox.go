@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"pharos/watcher/esdoc"
 	"pharos/watcher/outbox"
 )
 
@@ -22,21 +23,21 @@ func newEntry(e outbox.Entry) entry {
 
 // Create keeps a new entry; fault.Conflict if its ID is known.
 func (s *Store) Create(ctx context.Context, e outbox.Entry) (outbox.Revision, error) {
-	return s.put(ctx, outboxIndex, docID(e.ID), newEntry(e), outbox.Revision{})
+	return s.put(ctx, outboxIndex, esdoc.ID(e.ID), newEntry(e), outbox.Revision{})
 }
 
 // Update replaces an entry; fault.Conflict if it has changed.
 func (s *Store) Update(ctx context.Context, e outbox.Entry) (outbox.Revision, error) {
-	return s.put(ctx, outboxIndex, docID(e.ID), newEntry(e), e.Revision)
+	return s.put(ctx, outboxIndex, esdoc.ID(e.ID), newEntry(e), e.Revision)
 }
 
 // Waiting returns pending entries, oldest first.
 func (s *Store) Waiting(ctx context.Context, key string, limit int) ([]outbox.Entry, error) {
-	query := filter(term("state", outbox.Pending))
+	query := esdoc.Filter(esdoc.Term("state", outbox.Pending))
 	if key != "" {
-		query = filter(term("state", outbox.Pending), term("key", key))
+		query = esdoc.Filter(esdoc.Term("state", outbox.Pending), esdoc.Term("key", key))
 	}
-	hits, err := s.search(ctx, outboxIndex, map[string]any{"query": query, "size": limit, "sort": []any{map[string]any{"order": "asc"}}})
+	hits, err := s.index(outboxIndex).Search(ctx, map[string]any{"query": query, "size": limit, "sort": []any{map[string]any{"order": "asc"}}})
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +48,7 @@ func (s *Store) Waiting(ctx context.Context, key string, limit int) ([]outbox.En
 			return nil, fmt.Errorf("read outbox: %w", err)
 		}
 		e.Entry.Body = json.RawMessage(e.Body)
-		e.Revision = h.revision()
+		e.Revision = outbox.Revision(h.Revision())
 		entries = append(entries, e.Entry)
 	}
 	return entries, nil

@@ -75,7 +75,7 @@ func TestRealElasticsearch(t *testing.T) {
 				t.Errorf("by %s: %+v, %v", what, list, err)
 			}
 		}
-		got.State = alert.Resolved
+		got.State, got.ResolvedAt = alert.Resolved, now
 		if _, err := s.SaveAlert(t.Context(), got); err != nil {
 			t.Fatal(err)
 		}

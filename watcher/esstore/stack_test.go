@@ -11,11 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
 	"pharos/elastic"
 	"pharos/internal/env"
 	"pharos/internal/fault"
 	"pharos/internal/teststack"
 	"pharos/watcher"
+	"pharos/watcher/action/logging"
 	"pharos/watcher/document"
 	"pharos/watcher/esstore"
 	"pharos/watcher/lease"
@@ -329,5 +332,58 @@ func TestSettings(t *testing.T) {
 	}
 	if status, _, err := es.Do(ctx, http.MethodPut, "/pharos-leases/_settings", []byte(`{"index.number_of_replicas":0}`)); err != nil || status != http.StatusForbidden {
 		t.Errorf("of another index: %d, %v", status, err)
+	}
+}
+
+func TestExecutions(t *testing.T) {
+	es, store, history := asWatcher(t)
+	ctx := t.Context()
+	id := "test-executions-" + strings.ToLower(rand.Text())
+	if list, err := store.Executions(ctx, id, 10); err != nil || len(list) != 0 {
+		t.Fatalf("before there is one: %+v, %v", list, err)
+	}
+	engine := watcher.New(watcher.Config{
+		Elasticsearch: es, DefaultThrottle: time.Second, Now: time.Now, NewID: rand.Text,
+		Actions: map[string]watcher.ParseAction{"logging": logging.Parser(logging.Deps{Log: zap.NewNop()})},
+	})
+	w, err := engine.Parse(ctx, id, []byte(`{"trigger":{"schedule":{"interval":"1h"}},"input":{"simple":{"secret":"payload"}},
+		"condition":{"compare":{"ctx.payload.secret":{"eq":"payload"}}},"actions":{"log":{"logging":{"text":"x"}}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Now().UTC().Truncate(time.Millisecond)
+	trigger := func(n int) watcher.Trigger {
+		due := at.Add(time.Duration(n) * time.Second)
+		return watcher.Trigger{TriggeredTime: due, ScheduledTime: due}
+	}
+	status := watcher.NewStatus(true, at, w.ActionIDs())
+	first, status := engine.Execute(ctx, w, status, trigger(0), watcher.Options{Node: "n"})
+	second, _ := engine.Execute(ctx, w, status, trigger(1), watcher.Options{Node: "n", User: "ada", ActionModes: map[string]watcher.Mode{"_all": watcher.Simulate}})
+	third := watcher.NotExecuted(id+"_3", id, "n", watcher.AlreadyQueued, trigger(2), at, "it is queued")
+	for _, r := range []watcher.Record{first, second, third} {
+		if err := store.Record(ctx, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := history.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var list []esstore.Execution
+	for deadline := time.Now().Add(20 * time.Second); len(list) < 3; time.Sleep(100 * time.Millisecond) {
+		if list, err = store.Executions(ctx, id, 10); err != nil || time.Now().After(deadline) {
+			t.Fatalf("%+v, %v", list, err)
+		}
+	}
+	if e := list[0]; e.ID != third.ID || e.State != string(watcher.AlreadyQueued) || e.Error != "it is queued" || e.Met != nil || !e.At.Equal(trigger(2).TriggeredTime) {
+		t.Errorf("not executed: %+v", e)
+	}
+	if e := list[1]; e.User != "ada" || len(e.Actions) != 1 || e.Actions[0].Status != "throttled" && e.Actions[0].Status != "simulated" {
+		t.Errorf("simulated: %+v", e)
+	}
+	if e := list[2]; e.ID != first.ID || e.State != "executed" || e.Met == nil || !*e.Met || e.Error != "" || e.Actions[0] != (esstore.ExecutionAction{ID: "log", Type: "logging", Status: "success"}) {
+		t.Errorf("executed: %+v", e)
+	}
+	if list, err = store.Executions(ctx, id, 1); err != nil || len(list) != 1 {
+		t.Errorf("limit: %+v, %v", list, err)
 	}
 }

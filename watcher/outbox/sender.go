@@ -254,22 +254,3 @@ func (c *Config) Validate() error {
 	}
 	return nil
 }
-
-// Queue writes messages down for a Sender of another process: for commands that
-// end at once and hold no account.
-type Queue struct {
-	Store Store
-	Now   func() time.Time
-}
-
-// Deliver writes a message down.
-func (q Queue) Deliver(ctx context.Context, m Message) (Delivery, error) {
-	_, err := q.Store.Create(ctx, Entry{Message: m, State: Pending, NotBefore: q.Now()})
-	switch {
-	case fault.Is(err, fault.Conflict):
-		return Delivery{State: Pending, Duplicate: true}, nil
-	case err != nil:
-		return Delivery{}, fmt.Errorf("write message to the outbox: %w", err)
-	}
-	return Delivery{State: Pending}, nil
-}

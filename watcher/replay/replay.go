@@ -130,12 +130,24 @@ func (p *player) actions(es watcher.Elasticsearch, client *httpcall.Client) map[
 		}
 	}
 	return map[string]watcher.ParseAction{
-		"email":        only("email", email.Parser(email.Deps{Renderer: r, HTTP: client, NewID: p.newID})),
+		"email":        only("email", anyAccount(email.Parser(email.Deps{Renderer: r, HTTP: client, NewID: p.newID}))),
 		"index":        only("index", index.Parser(index.Deps{Elasticsearch: es})),
 		"logging":      only("logging", logging.Parser(logging.Deps{Renderer: r, Log: zap.NewNop()})),
 		"webhook":      only("webhook", webhook.Parser(webhook.Deps{Renderer: r, Client: client})),
-		pagerduty.Name: pagerduty.Parser(pagerduty.Deps{Renderer: r, Router: p.alerting}),
-		slack.Name:     slack.Parser(slack.Deps{Renderer: r, Router: p.alerting}),
+		pagerduty.Name: anyAccount(pagerduty.Parser(pagerduty.Deps{Renderer: r, Router: p.alerting})),
+		slack.Name:     anyAccount(slack.Parser(slack.Deps{Renderer: r, Router: p.alerting})),
+	}
+}
+
+// anyAccount leaves out which account sends: none does, and a replay knows none.
+func anyAccount(parse watcher.ParseAction) watcher.ParseAction {
+	return func(path string, body any) (watcher.Action, error) {
+		if o, ok := body.(*document.Object); ok {
+			o = o.Clone()
+			o.Delete("account")
+			body = o
+		}
+		return parse(path, body)
 	}
 }
 

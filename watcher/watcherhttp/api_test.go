@@ -135,6 +135,38 @@ func TestWhoMayCall(t *testing.T) {
 	}
 }
 
+// Who is on call may simulate a watch as it is; everything else that executes is
+// for who may manage watches.
+func TestWhoMayExecute(t *testing.T) {
+	s := newStand(t, noElasticsearch{}, newClock().now)
+	s.call("PUT", "/_watcher/watch/w", plainWatch)
+	for body, status := range map[string]int{
+		`{"action_modes":{"_all":"force_simulate"}}`:                                200,
+		`{"action_modes":{"_all":"simulate","log":"skip"},"ignore_condition":true}`: 200,
+		`{"action_modes":{"_all":"simulate","log":"execute"}}`:                      403,
+		`{"action_modes":{"log":"simulate"}}`:                                       403,
+		`{"action_modes":{"_all":"skip"}}`:                                          403,
+		`{"action_modes":{"_all":"simulate"},"record_execution":true}`:              403,
+		`{"action_modes":{"_all":"simulate"},"alternative_input":{"n":7}}`:          403,
+		`{}`: 403,
+		``:   403,
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), "POST", s.server.URL+"/_watcher/watch/w/_execute", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.SetBasicAuth("oncall", "pw")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != status {
+			t.Errorf("%s: %d, want %d", body, resp.StatusCode, status)
+		}
+	}
+}
+
 func TestExecuteRecordsAndThrottles(t *testing.T) {
 	clock := newClock()
 	s := newStand(t, noElasticsearch{}, clock.now)

@@ -46,6 +46,11 @@ func (a *api) execute(c *gin.Context, user string) (reply, error) {
 	case id == "" && req.record:
 		return reply{}, invalid("the execution of an inline watch cannot be recorded")
 	}
+	if id == "" || !req.simulates() {
+		if _, err := a.Authorizer.Authorize(ctx, c.GetHeader("Authorization"), Manage); err != nil {
+			return reply{}, err
+		}
+	}
 	if req.options.Debug, err = flag(c, "debug", false); err != nil {
 		return reply{}, err
 	}
@@ -70,6 +75,18 @@ func (a *api) execute(c *gin.Context, user string) (reply, error) {
 		}
 	}
 	return ok(pair("_id", record.ID), pair("watch_record", record.Document()))
+}
+
+// simulates reports whether the watch is run as it is, on its own input, without
+// doing or keeping anything.
+func (r executeRequest) simulates() bool {
+	simulated := func(m watcher.Mode) bool { return m == watcher.Simulate || m == watcher.ForceSimulate }
+	for _, m := range r.options.ActionModes {
+		if !simulated(m) && m != watcher.Skip {
+			return false
+		}
+	}
+	return r.watch == nil && !r.record && r.options.AlternativeInput == nil && simulated(r.options.ActionModes["_all"])
 }
 
 // pretended reports whether an action was not to be executed for good.

@@ -19,8 +19,8 @@ import (
 // Privilege is what a call needs. Manage includes the others.
 type Privilege string
 
-// Reading watches and stats needs Monitor; acknowledging, activating and
-// deactivating Operate; everything else Manage. The first and the last are named
+// Reading watches and stats needs Monitor; acknowledging, activating,
+// deactivating and simulating a watch as it is Operate; everything else Manage. The first and the last are named
 // as Elasticsearch's cluster privileges.
 const (
 	Monitor Privilege = "monitor_watcher"
@@ -107,7 +107,7 @@ func Register(r *gin.Engine, cfg Config) {
 			{"GET", "/watch/:id", Monitor, "", a.get},
 			{"DELETE", "/watch/:id", Manage, "", a.delete},
 			{"PUT POST", "/watch/_execute", Manage, "debug", a.execute},
-			{"PUT POST", "/watch/:id/_execute", Manage, "debug", a.execute},
+			{"PUT POST", "/watch/:id/_execute", Operate, "debug", a.execute},
 			{"PUT POST", "/watch/:id/_ack", Operate, "", a.ack},
 			{"PUT POST", "/watch/:id/_ack/:actions", Operate, "", a.ack},
 			{"PUT POST", "/watch/:id/_activate", Operate, "", a.activate},

@@ -135,13 +135,18 @@ func (m *memory) Stats(context.Context) (watcherhttp.Stats, error) {
 		Nodes: []watcherhttp.NodeStats{{ID: "node-1", State: state, WatchCount: int64(len(m.watches))}}}, nil
 }
 
-// users knows two: admin may all, reader may read; both with the password pw.
+// users knows three: admin may all, oncall may read and operate, reader may read;
+// all with the password pw.
 type users struct{}
 
 func (users) Authorize(_ context.Context, authorization string, need watcherhttp.Privilege) (string, error) {
 	switch {
 	case authorization == "Basic YWRtaW46cHc=":
 		return "admin", nil
+	case authorization == "Basic b25jYWxsOnB3" && need != watcherhttp.Manage:
+		return "oncall", nil
+	case authorization == "Basic b25jYWxsOnB3":
+		return "", fault.New(fault.Forbidden, "action is unauthorized for user [oncall]")
 	case authorization == "Basic cmVhZGVyOnB3" && need == watcherhttp.Monitor:
 		return "reader", nil
 	case authorization == "Basic cmVhZGVyOnB3":

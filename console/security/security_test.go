@@ -1,0 +1,104 @@
+package security
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"pharos/console/kql"
+	"pharos/console/page"
+	"pharos/console/pagetest"
+	"pharos/elastic"
+)
+
+// answer is Elasticsearch's to the page's questions, as 8.19 writes it.
+func answer(_ string, body map[string]any) (int, string) {
+	aggs := body["aggs"].(map[string]any)
+	const times = `"first":{"value":1795262280000.0},"last":{"value":1795262340000.0}`
+	switch {
+	case aggs["routes"] != nil:
+		return 0, `{"hits":{"total":{"value":7}},"aggregations":{"status":{"buckets":[{"key":429,"doc_count":2},{"key":401,"doc_count":5}]},
+			"over":{"buckets":[{"key":1795262340000,"doc_count":7,"status":{"buckets":[{"key":401,"doc_count":5},{"key":429,"doc_count":2}]}}]},
+			"routes":{"buckets":[{"key":"/v1/sessions","doc_count":7,"addresses":{"value":3},"status":{"buckets":[{"key":401,"doc_count":5},{"key":429,"doc_count":2}]}}]}}}`
+	case aggs["attempts"] != nil:
+		return 0, `{"aggregations":{"console":{"doc_count":4},"attempts":{"doc_count":21,"failed":{"doc_count":20},"slowed":{"doc_count":1},
+			"addresses":{"buckets":[{"key":"192.0.2.1","doc_count":10,"others":{"value":9},` + times + `},{"key":"192.0.2.2","doc_count":9,"others":{"value":1},` + times + `}]},
+			"handles":{"buckets":[{"key":"a<b>","doc_count":4,"others":{"value":2},` + times + `}]}}}}`
+	case aggs["probed"] != nil:
+		return 0, `{"aggregations":{"probed":{"buckets":{"PHP":{"doc_count":3,"addresses":{"value":1},"answered":{"doc_count":1}},"WordPress":{"doc_count":5,"addresses":{"value":2},"answered":{"doc_count":0}},"CGI and routers":{"doc_count":0}}},
+			"around":{"doc_count":30,"addresses":{"buckets":[{"key":"192.0.2.1","doc_count":20,"paths":{"value":10},"last":{"value":1795262340000.0}},{"key":"192.0.2.9","doc_count":20,"paths":{"value":9},"last":{"value":1795262340000.0}}]}}}}`
+	case aggs["agents"] != nil:
+		return 0, `{"aggregations":{"agents":{"buckets":{"sqlmap":{"doc_count":2,"addresses":{"value":1},"answered":{"doc_count":0}},"no user agent":{"doc_count":8,"addresses":{"value":1},"answered":{"doc_count":8}}}}}}`
+	}
+	return 0, `{"aggregations":{"addresses":{"buckets":[{"key":"192.0.2.1","doc_count":100,"refused":{"doc_count":20},"failed":{"doc_count":5}}]}}}`
+}
+
+func stand(t *testing.T, answer pagetest.Elasticsearch) *pagetest.Console {
+	t.Helper()
+	return pagetest.New(t, func() elastic.Rights { return pagetest.Rights() }, answer, func(s *page.Site) error { return s.Add(Page()) })
+}
+
+func TestPage(t *testing.T) {
+	t.Parallel()
+	c := stand(t, answer)
+	status, body := c.Get("/security")
+	if status != http.StatusOK {
+		t.Fatalf("%d %s", status, body)
+	}
+	for _, want := range []string{"/v1/sessions", "too many requests", "a&lt;b&gt;", "WordPress", "sqlmap", "25\u00a0%", "client.ip%3A%22192.0.2.1%22"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("%q is not in the page", want)
+		}
+	}
+	var v View
+	c.JSON("/security.json", &v)
+	r := v.Refused.Data
+	if r.Total != 7 || r.Codes[0].Count != 5 || r.Codes[1].Count != 0 || r.Codes[2].Count != 2 || r.Routes[0].Codes[2].Count != 2 {
+		t.Errorf("%+v", r)
+	}
+	s := v.SignIns.Data
+	if s.Failed != 20 || s.Slowed != 1 || s.Console != 4 || !s.Sources[0].Many || s.Sources[1].Many || s.Handles[0].Many || s.Handles[0].Others != 2 {
+		t.Errorf("%+v", s)
+	}
+	// Nine paths are no scan; what nobody looked for is left out.
+	if scan := v.Scanners.Data; len(scan.Addresses) != 1 || len(scan.Paths) != 2 || scan.Paths[0].Name != "WordPress" || scan.Paths[1].Answered != 1 {
+		t.Errorf("%+v", scan)
+	}
+	if a := v.Agents.Data; len(a) != 2 || a[0].Name != "no user agent" {
+		t.Errorf("%+v", a)
+	}
+	if a := v.Addresses.Data[0]; a.ErrorShare() != 0.25 {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestNothing(t *testing.T) {
+	t.Parallel()
+	c := stand(t, func(string, map[string]any) (int, string) {
+		return http.StatusNotFound, `{"error":{"type":"index_not_found_exception","reason":"no such index"},"status":404}`
+	})
+	if status, body := c.Get("/security"); status != http.StatusOK || !strings.Contains(body, "Nothing was refused") || strings.Count(body, "None in this time.") != 3 {
+		t.Errorf("%d %s", status, body)
+	}
+}
+
+// Every link to the log lines must be one that the logs page can read.
+func TestSearchesAreRead(t *testing.T) {
+	t.Parallel()
+	searches := []string{
+		Traffic + " and http.response.status_code:(401 or 403 or 429)",
+		`event.action:(sign-in-failed or sign-in-slowed) and user.name:"a<b>"`,
+		Traffic + ` and (not user_agent.original:* or user_agent.original:"-")`,
+	}
+	for name := range probes() {
+		searches = append(searches, Traffic+" and http.route:other and "+anyOf("url.path", probes()[name]))
+	}
+	for _, name := range agents() {
+		searches = append(searches, Traffic+" and user_agent.original:*"+name+"*")
+	}
+	for _, search := range searches {
+		if _, err := kql.Parse(search); err != nil {
+			t.Errorf("%s: %v", search, err)
+		}
+	}
+}
