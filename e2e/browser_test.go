@@ -188,6 +188,13 @@ func (b *browser) accessible() {
 	}
 }
 
+// widest names the elements that reach beyond the page and lie in no part that
+// scrolls by itself.
+const widest = `[...document.querySelectorAll("main *")].filter(e => {
+	for (let p = e.parentElement; p && p !== document.body; p = p.parentElement) if (getComputedStyle(p).overflowX !== "visible") return false;
+	return e.getBoundingClientRect().right > document.documentElement.clientWidth + 1;
+}).slice(0, 5).map(e => e.outerHTML.slice(0, 300)).join(" | ")`
+
 // pictures looks at a page in both schemes, wide and on a phone, and asks axe of
 // each.
 func (b *browser) pictures(name string) {
@@ -205,7 +212,9 @@ func (b *browser) pictures(name string) {
 			var wider int
 			b.js(`document.documentElement.scrollWidth - document.documentElement.clientWidth`, &wider)
 			if wider > 0 {
-				b.t.Errorf("%s at %d px scrolls sideways by %d px", name, size.width, wider)
+				var culprits string
+				b.js(widest, &culprits)
+				b.t.Errorf("%s at %d px scrolls sideways by %d px: %s", name, size.width, wider, culprits)
 			}
 		}
 	}
