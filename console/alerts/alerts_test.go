@@ -10,8 +10,7 @@ import (
 
 	"pharos/console/alerts"
 	"pharos/console/page"
-	"pharos/console/sitetest"
-	"pharos/console/watcherapi"
+	"pharos/console/pagetest"
 )
 
 const firing = `{"id":"a1","watch_id":"down","group":"api-1","service":"api","severity":"critical","summary":"api-1 is <b>down</b>","state":"firing",
@@ -26,7 +25,7 @@ const status = `{"state":{"active":true,"timestamp":"2026-11-20T12:00:00Z"},"las
 	"execution_state":"executed","actions":{"page":{"ack":{"timestamp":"2026-11-21T11:50:30Z","state":"ackable"},"last_execution":{"timestamp":"2026-11-21T11:50:30Z","successful":false,"reason":"no route"}}}}`
 
 // watcher answers as the watcher does.
-func watcher(c sitetest.Call) (int, string) {
+func watcher(c pagetest.Call) (int, string) {
 	path, query, _ := strings.Cut(c.Path, "?")
 	switch {
 	case c.User == "support" && strings.HasPrefix(path, "/_watcher"):
@@ -67,18 +66,19 @@ func watcher(c sitetest.Call) (int, string) {
 	return http.StatusNotFound, `{"type":"/problems/not-found","detail":"There is no such alert."}`
 }
 
-func newStand(t *testing.T, user string) *sitetest.Stand {
+func newStand(t *testing.T, user string) *pagetest.Stand {
 	t.Helper()
-	s := sitetest.New(t, func(site *page.Site, client *watcherapi.Client) error {
-		return alerts.Alerts{Watcher: client, Components: []string{"API", "Site"}, Runbooks: "https://runbooks.test/"}.AddTo(site)
-	})
+	s := pagetest.New(t)
+	if err := (alerts.Alerts{Watcher: s.Watcher, Components: []string{"API", "Site"}, Runbooks: "https://runbooks.test/"}).AddTo(s.Site); err != nil {
+		t.Fatal(err)
+	}
 	s.Watch = watcher
 	s.SignIn(user)
 	return s
 }
 
 // holds expects texts in a page.
-func holds(t *testing.T, s *sitetest.Stand, path string, want ...string) string {
+func holds(t *testing.T, s *pagetest.Stand, path string, want ...string) string {
 	t.Helper()
 	status, body := s.Get(path)
 	if status != http.StatusOK {
@@ -116,7 +116,7 @@ func TestList(t *testing.T) {
 func TestFiltersAndSpanAreAskedFor(t *testing.T) {
 	s := newStand(t, "oncall")
 	asked := map[string]bool{}
-	s.Watch = func(c sitetest.Call) (int, string) {
+	s.Watch = func(c pagetest.Call) (int, string) {
 		if u, _ := url.Parse(c.Path); u.Path == "/v1/alerts" {
 			if u.Query().Get("state") == "resolved" && (u.Query().Get("from") != "2026-11-21T06:00:30Z" || u.Query().Get("to") != "2026-11-21T12:00:30Z") {
 				t.Errorf("asked %s", c.Path)
@@ -274,7 +274,7 @@ func TestRights(t *testing.T) {
 func TestWatcherAway(t *testing.T) {
 	s := newStand(t, "oncall")
 	token := s.Token("/alerts")
-	s.Watcher.Close()
+	s.StopWatcher()
 	body := holds(t, s, "/alerts", "The watcher does not answer")
 	if strings.Contains(body, "Nothing fires") {
 		t.Error("no answer is shown as no alert")

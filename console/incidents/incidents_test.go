@@ -7,9 +7,7 @@ import (
 	"testing"
 
 	"pharos/console/incidents"
-	"pharos/console/page"
-	"pharos/console/sitetest"
-	"pharos/console/watcherapi"
+	"pharos/console/pagetest"
 )
 
 const open = `{"id":"i1","state":"open","title":"Service disruption","impact":"major","status":"investigating","components":["API","Old part"],"summary":"api <b>fails</b>",
@@ -23,7 +21,7 @@ const open = `{"id":"i1","state":"open","title":"Service disruption","impact":"m
 const closed = `{"id":"i2","state":"closed","title":"Degraded service","impact":"minor","status":"resolved","components":[],"severity":"error","services":[],"routes":[],
 	"started_at":"2026-11-20T11:00:30Z","closed_at":"2026-11-20T12:00:30Z","opened_by":"bob","closed_by":"bob","alerts":[],"changes":[],"timeline":[]}`
 
-func watcher(c sitetest.Call) (int, string) {
+func watcher(c pagetest.Call) (int, string) {
 	path, query, _ := strings.Cut(c.Path, "?")
 	switch {
 	case c.Method == http.MethodPost && path == "/v1/incidents":
@@ -46,17 +44,18 @@ func watcher(c sitetest.Call) (int, string) {
 	return http.StatusNotFound, `{"type":"/problems/not-found","detail":"There is no such incident."}`
 }
 
-func newStand(t *testing.T, user string) *sitetest.Stand {
+func newStand(t *testing.T, user string) *pagetest.Stand {
 	t.Helper()
-	s := sitetest.New(t, func(site *page.Site, client *watcherapi.Client) error {
-		return incidents.Incidents{Watcher: client, Components: []string{"API", "Site"}}.AddTo(site)
-	})
+	s := pagetest.New(t)
+	if err := (incidents.Incidents{Watcher: s.Watcher, Components: []string{"API", "Site"}}).AddTo(s.Site); err != nil {
+		t.Fatal(err)
+	}
 	s.Watch = watcher
 	s.SignIn(user)
 	return s
 }
 
-func holds(t *testing.T, s *sitetest.Stand, path string, want ...string) string {
+func holds(t *testing.T, s *pagetest.Stand, path string, want ...string) string {
 	t.Helper()
 	status, body := s.Get(path)
 	_, main, _ := strings.Cut(body, "<main")
@@ -157,7 +156,7 @@ func TestRights(t *testing.T) {
 func TestWatcherAway(t *testing.T) {
 	s := newStand(t, "oncall")
 	token := s.Token("/incidents")
-	s.Watcher.Close()
+	s.StopWatcher()
 	if main := holds(t, s, "/incidents", "The watcher does not answer"); strings.Contains(main, "None is open.") {
 		t.Error("no answer is shown as no incident")
 	}
