@@ -38,6 +38,10 @@ func watcher(c pagetest.Call) (int, string) {
 		return http.StatusOK, firing
 	case strings.HasPrefix(path, "/v1/alerts/a1/"):
 		return http.StatusOK, firing
+	case path == "/v1/silences" && strings.Contains(query, "after=s0"):
+		return http.StatusOK, `{"items":[]}`
+	case path == "/v1/silences" && strings.Contains(query, "state=ended"):
+		return http.StatusOK, `{"items":[{"id":"s0","maintenance":true,"matchers":{},"starts_at":"2026-11-20T13:00:00Z","ends_at":"2026-11-20T14:00:00Z","title":"Old disks","created_by":"ada"}],"next":"s0"}`
 	case path == "/v1/silences" && c.Method == http.MethodGet:
 		return http.StatusOK, `{"items":[{"id":"s1","maintenance":true,"matchers":{"service":"api"},"starts_at":"2026-11-21T13:00:00Z","ends_at":"2026-11-21T14:00:00Z","title":"New disks","components":["API"],"created_by":"ada"}]}`
 	case path == "/v1/silences":
@@ -110,6 +114,10 @@ func TestList(t *testing.T) {
 	}
 	if status, body := s.Get("/alerts?id=a1&from=now-6h"); status != http.StatusSeeOther || strings.Contains(body, "firing") {
 		t.Errorf("an alert by its id: %d", status)
+	}
+	holds(t, s, "/alerts", "maintenance ended", "Old disks", `href="/alerts?after=s0#ended">Older</a>`)
+	if main := holds(t, s, "/alerts?after=s0", "None is older.", `href="/alerts#ended">The latest</a>`); strings.Contains(main, ">Older<") {
+		t.Error("there is something older than the oldest")
 	}
 }
 

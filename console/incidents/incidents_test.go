@@ -32,8 +32,10 @@ func watcher(c pagetest.Call) (int, string) {
 		return http.StatusCreated, open
 	case path == "/v1/incidents" && strings.Contains(query, "state=open"):
 		return http.StatusOK, `{"items":[` + open + `]}`
+	case path == "/v1/incidents" && strings.Contains(query, "after=i2"):
+		return http.StatusOK, `{"items":[]}`
 	case path == "/v1/incidents":
-		return http.StatusOK, `{"items":[` + closed + `]}`
+		return http.StatusOK, `{"items":[` + closed + `],"next":"i2"}`
 	case path == "/v1/incidents/i1":
 		return http.StatusOK, open
 	case path == "/v1/incidents/i2":
@@ -78,8 +80,12 @@ func TestList(t *testing.T) {
 	}
 	var v incidents.View
 	s.JSON("/incidents.json", &v)
-	if len(v.Open.Data) != 1 || v.Open.Data[0].ID != "i1" || len(v.Closed.Data) != 1 || len(v.Changes.Data) != 1 {
+	if len(v.Open.Data) != 1 || v.Open.Data[0].ID != "i1" || len(v.Closed.Data.Items) != 1 || len(v.Changes.Data) != 1 {
 		t.Errorf("%+v", v)
+	}
+	holds(t, s, "/incidents?from=now-6h", `href="/incidents?after=i2&amp;from=now-6h#closed">Older</a>`)
+	if main := holds(t, s, "/incidents?from=now-6h&after=i2", "None is older.", `href="/incidents?from=now-6h#closed">The latest</a>`); strings.Contains(main, ">Older<") {
+		t.Error("there is something older than the oldest")
 	}
 }
 
