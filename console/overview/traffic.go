@@ -47,7 +47,7 @@ const (
 	// fullCount is up to how many requests routes, percentiles and charts are made
 	// of all of them; of more they are made of a random sample, which is far
 	// cheaper. Totals and faults are always counted whole.
-	fullCount = 250_000
+	fullCount = 120_000
 	// maxRoutes is of how many routes the faults are counted.
 	maxRoutes = 500
 )
