@@ -93,11 +93,10 @@ var may = map[string][]string{
 	"console/functions":     {"console/operatorapi", "console/page", "console/series", "console/session", "elastic"},
 	"console/operatorapi":   {},
 	"console/page":          {"console/session", "elastic"},
-	"console/pagetest":      {"console/page", "console/session", "elastic"},
+	"console/pagetest":      {"console/page", "console/session", "console/watcherapi", "elastic"},
 	"console/security":      {"console/page", "console/series", "console/session", "elastic"},
 	"console/series":        {"console/page", "elastic"},
 	"console/session":       {"elastic"},
-	"console/sitetest":      {"console/page", "console/session", "console/watcherapi", "elastic"},
 	"console/slos":          {"console/kql", "console/page", "console/session", "slo", "slo/rollup", "watcher/document"},
 	"console/services":      {"console/kql", "console/page", "console/session", "console/watcherapi", "elastic"},
 	"console/shop":          {"console/page", "console/series", "console/session", "elastic", "shop"},
@@ -154,6 +153,7 @@ var drivers = map[string][]string{
 	"github.com/elastic/apm-data":         {"intake"},
 	"github.com/golang-jwt/jwt":           {"api", "feed/feedhttp"},
 	"github.com/hibiken/asynq":            {"jobs/taskqueue"},
+	"github.com/klauspost/compress":       {"internal/httpserver"},
 	"github.com/twmb/franz-go":            {"shop/kafkabus"},
 	"github.com/axiomhq/hyperloglog":      {"shop"},
 	"github.com/caarlos0/env":             {"internal/env"},
@@ -171,7 +171,7 @@ var drivers = map[string][]string{
 	"github.com/failsafe-go/failsafe-go":  {"internal/resilience"},
 	"golang.org/x/crypto/argon2":          {"feed"},
 	"github.com/prometheus/client_golang": {"cmd/feed", "cmd/jobs", "feed/mongostore", "feed/sqlstore", "funcmetrics", "funcmetrics/sqlstore", "intake", "internal/httpserver", "internal/mongoconn", "internal/mysqlconn", "internal/obs", "internal/redisconn", "internal/resilience", "jobs/mongostore", "shop", "shop/busconn", "shop/mongostore", "watcher/scheduler"},
-	"testing":                             {"console/pagetest", "console/sitetest", "feed/storetest", "internal/faultproxy", "internal/teststack", "shop/bustest", "watcher/receivertest"},
+	"testing":                             {"console/pagetest", "feed/storetest", "internal/faultproxy", "internal/teststack", "shop/bustest", "watcher/receivertest"},
 }
 
 func TestImports(t *testing.T) {
