@@ -17,7 +17,7 @@ var version = "dev" // set by the linker
 type cli struct {
 	Alerts    alertsCmd    `cmd:"" help:"Alerts, acknowledgements, silences, maintenance."`
 	Change    changeCmd    `cmd:"" help:"Deploys and settings, as incidents name them."`
-	Setup     setupCmd     `cmd:"" help:"Prepare Elasticsearch and MongoDB. May be run again at any time."`
+	Setup     setupCmd     `cmd:"" help:"Prepare Elasticsearch, MongoDB and Kibana. May be run again at any time."`
 	DLQ       dlqCmd       `cmd:"" name:"dlq" help:"Events that a consumer gave up."`
 	Import    importCmd    `cmd:"" help:"Load an access log of another server into the traffic."`
 	Functions functionsCmd `cmd:"" help:"Print calls, errors and times of the measured functions."`

@@ -109,6 +109,9 @@ var may = map[string][]string{
 	"console/uptime":        {"console/days", "console/page", "console/session", "elastic", "slo", "slo/rollup"},
 	"console/watcherapi":    {},
 	"console/kql":           {"elastic", "watcher/datemath"},
+	"kibana":                {"elastic"},
+	"kibana/generate":       {"kibana"},
+	"kibana/kibanaapi":      {"kibana"},
 	// wiring
 	"cmd/api":       {"api", "funcmetrics", "funcmetrics/redisqueue", "funcmetrics/sqlstore", "jobs", "jobs/mongostore", "jobs/taskqueue", "shop", "shop/busconn", "shop/redisbus"},
 	"cmd/jobs":      {"funcmetrics", "funcmetrics/redisqueue", "funcmetrics/sqlstore", "jobs", "jobs/mongostore", "jobs/taskqueue"},
@@ -117,6 +120,7 @@ var may = map[string][]string{
 	"cmd/ingest":    {"funcmetrics", "funcmetrics/redisqueue", "shop", "shop/busconn", "shop/mongostore"},
 	"cmd/analytics": {"elastic", "funcmetrics", "funcmetrics/redisqueue", "shop", "shop/busconn", "shop/mongostore"},
 	"cmd/pharos":    {"accesslog", "elastic", "feed/mongostore", "incident", "load", "retention", "retention/sweep", "shop", "shop/busconn", "slo", "slo/rollup", "watcher/action/pagerduty", "watcher/action/slack", "watcher/alert", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/httpcall", "watcher/outbox", "watcher/replay"},
+	"cmd/pharos":    {"accesslog", "elastic", "feed/mongostore", "incident", "kibana/kibanaapi", "load", "shop", "shop/busconn", "slo", "slo/rollup", "watcher/action/pagerduty", "watcher/action/slack", "watcher/alert", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/httpcall", "watcher/outbox", "watcher/replay"},
 	"cmd/console":   {"console/alerts", "console/assets", "console/capacity", "console/functions", "console/incidents", "console/logs", "console/operatorapi", "console/overview", "console/page", "console/security", "console/services", "console/session", "console/shop", "console/slos", "console/statuspage", "console/support", "console/traces", "console/uptime", "console/watcherapi", "elastic", "slo"},
 	"cmd/watcher":   {"elastic", "incident", "incident/incidentstore", "retention", "retention/sweep", "slo", "slo/rollup", "watcher", "watcher/action/email", "watcher/action/index", "watcher/action/logging", "watcher/action/pagerduty", "watcher/action/slack", "watcher/action/webhook", "watcher/alert", "watcher/alerthttp", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/esstore", "watcher/httpcall", "watcher/lease", "watcher/mustache", "watcher/outbox", "watcher/pagerdutyhook", "watcher/scheduler", "watcher/shipped", "watcher/viewstore", "watcher/watchdog", "watcher/watcherhttp"},
 }
