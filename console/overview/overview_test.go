@@ -34,7 +34,7 @@ func elasticsearch(target string, body map[string]any) (int, string) {
 	case aggs["sample"] != nil:
 		return 0, `{"aggregations":{"sample":{"all":{"values":{"50.0":1000000,"95.0":20000000,"99.0":1500000000.5}},"over":{"buckets":[]},"top":` + route + `,"slow":` + route + `}}}`
 	}
-	return 0, `{"hits":{"total":{"value":7},"hits":[]},"aggregations":{"bad":{"doc_count":2},"status":{"buckets":[{"key":200,"doc_count":5},{"key":503,"doc_count":2}]},"over":{"buckets":[]}}}`
+	return 0, `{"hits":{"total":{"value":7},"hits":[]},"aggregations":{"bad":{"doc_count":2,"over":{"buckets":[]},"routes":{"buckets":[{"key":"/v1/feed","doc_count":2}]}},"status":{"buckets":[{"key":200,"doc_count":5},{"key":503,"doc_count":2}]}}}`
 }
 
 func stand(t *testing.T, user string) *pagetest.Stand {
