@@ -51,7 +51,7 @@ type project struct {
 const root = ".."
 
 // once names the services that run to their end.
-var once = []string{"setup-mongodb", "setup-elasticsearch"}
+var once = []string{"setup-mongodb", "setup-elasticsearch", "setup-kibana"}
 
 // compose runs Compose on docker-compose.yml with the settings in env.
 func compose(t *testing.T, env map[string]string, args ...string) ([]byte, error) {
@@ -263,7 +263,7 @@ func TestDependencies(t *testing.T) {
 		"nginx": {"api"}, "api": {"feed"}, "feed": {"mongodb", "mysql", "redis", "setup-mongodb"},
 		"filebeat": {"elasticsearch", "setup-elasticsearch"}, "heartbeat": {"elasticsearch", "setup-elasticsearch"},
 		"metricbeat": {"elasticsearch", "setup-elasticsearch"},
-		"kibana":     {"elasticsearch", "setup-elasticsearch"}, "apm-server": {"elasticsearch", "setup-elasticsearch"},
+		"kibana":     {"elasticsearch", "setup-elasticsearch"}, "apm-server": {"elasticsearch", "setup-elasticsearch"}, "setup-kibana": {"kibana"},
 	} {
 		for _, other := range others {
 			if _, ok := services[name].DependsOn[other]; !ok {

@@ -48,8 +48,9 @@ func TestSameProcessesAsTheNativeRun(t *testing.T) {
 		"kafka":        "in Docker, BUS=kafka takes a broker that is there already",
 	}
 	onlyDocker := map[string]string{
-		"apm-server": "natively intake",
-		"kibana":     "cannot be had natively",
+		"apm-server":   "natively intake",
+		"kibana":       "cannot be had natively",
+		"setup-kibana": "has no Kibana natively",
 	}
 	native := map[string]bool{}
 	replicas := map[string]int{}

@@ -149,7 +149,7 @@ func support() Dashboard {
 			navigation("The id of a request is in every answer (`X-Request-Id`), the id of its trace, too (`X-Trace-Id`). A click on a trace's id opens the trace; trace.console opens it in the console."),
 			p(Panel{Title: "Lines", About: "Log lines by service.", Kind: Bar, Metrics: []Metric{count("Lines")}, By: []Terms{by("Service", "service.name", 10)}, Wide: 32, Tall: 10}),
 			p(Panel{Title: "Errors", About: "Lines of the level error and worse.", Kind: Number, Metrics: []Metric{{Label: "Errors", Op: Count, KQL: errorsKQL, Colour: red}}, Wide: 16, Tall: 10}),
-			{Title: "Requests", View: traffic, KQL: requestsKQL, About: "What was asked for and how it was answered.", Kind: Table, Metrics: []Metric{count("Requests"), percentile(95, "p95", "event.duration")}, By: []Terms{by("Route", "http.route", 15), by("Status", "http.response.status_code", 10).typed("number")}, Wide: 48, Tall: 12},
+			{Title: "Requests", View: logs, KQL: `service.name : "api" and http.route : *`, About: "What was asked for and how api answered.", Kind: Table, Metrics: []Metric{count("Requests"), percentile(95, "p95", "event.duration")}, By: []Terms{by("Route", "http.route", 15), by("Status", "http.response.status_code", 10).typed("number")}, Wide: 48, Tall: 12},
 			{Title: "All lines", About: "A saved search: open it in Discover to go on.", Kind: Lines, Search: "all-lines", Wide: 48, Tall: 24},
 		},
 	}
