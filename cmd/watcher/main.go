@@ -22,6 +22,7 @@ import (
 	"pharos/internal/env"
 	"pharos/internal/httpserver"
 	"pharos/internal/process"
+	"pharos/signals"
 	"pharos/slo"
 	"pharos/slo/rollup"
 	"pharos/watcher"
@@ -67,6 +68,7 @@ type config struct {
 	Outbox        outbox.Config
 	Watchdog      watchdog.Config
 	Shipped       shipped.Config
+	Signals       signals.Config
 	// ObjectivesDir holds the objectives, *.yaml; empty: there are none.
 	ObjectivesDir string `env:"OBJECTIVES_DIR"`
 }
@@ -74,7 +76,7 @@ type config struct {
 // Validate implements env.Validator.
 func (c *config) Validate() error {
 	var errs []error
-	for _, v := range []env.Validator{&c.Elasticsearch, &c.Scheduler, &c.History, &c.HTTP, &c.Email, &c.PagerDuty, &c.Slack, &c.Alerting, &c.Incidents, &c.Outbox, &c.Watchdog} {
+	for _, v := range []env.Validator{&c.Elasticsearch, &c.Scheduler, &c.History, &c.HTTP, &c.Email, &c.PagerDuty, &c.Slack, &c.Alerting, &c.Incidents, &c.Outbox, &c.Watchdog, &c.Signals} {
 		errs = append(errs, v.Validate())
 	}
 	if c.DefaultThrottle < 0 {
@@ -157,6 +159,7 @@ func wire(_ context.Context, p *process.Process, cfg *config) (http.Handler, err
 		Elasticsearch: es, Objectives: objectives, Stream: slo.RollupStream, Environment: p.Service.Environment, Log: p.Log, Now: time.Now,
 	}
 	p.Go("objectives", minutes.Run)
+	p.Go("signals", newSignals(p, es, cfg.Signals).Run)
 	p.Go("scheduler", sched.Run)
 
 	incidents := newIncidents(es, alerts, cfg.Incidents, report)
