@@ -53,11 +53,11 @@ func (w *world) rights(t *testing.T) {
 		"pharos_metricbeat": {monitor: true, add: []string{"metricbeat-*", "metrics-pharos-*"}},
 		"pharos_analytics":  {monitor: true, add: []string{"metrics-shop.analytics-*"}},
 		"pharos_watcher": {
-			monitor: true, count: []string{"metrics-slo-*"},
+			monitor: true, count: []string{"metrics-slo-*"}, add: []string{"metrics-pharos-default"},
 			read: []string{"logs-*", "traces-*", "metrics-*", "metricbeat-*", "heartbeat-*"},
 			own:  []string{"pharos-watches", "pharos-watch-history-*", "pharos-leases", "pharos-alerts", "pharos-incidents", "pharos-changes", "pharos-views"}, targets: []string{"evil"},
 		},
-		"pharos_intake":     {monitor: true, add: apm},
+		"pharos_intake":     {monitor: true, add: append([]string{"logs-external-default"}, apm...)},
 		"pharos_apm_server": {monitor: true, add: apm, read: []string{".apm-agent-configuration"}},
 		"pharos_console":    {monitor: true, read: []string{"heartbeat-*", "metrics-slo-*", "pharos-incidents", "pharos-silences"}},
 		"pharos_support":    {person: true, read: []string{"logs-*", "traces-apm*", "heartbeat-*"}},

@@ -33,6 +33,7 @@ var may = map[string][]string{
 	"slo/rollup":        {"elastic", "slo", "watcher/document"},
 	"retention":         {},
 	"retention/sweep":   {"elastic", "retention"},
+	"signals":           {"elastic"},
 	"watcher/document":  {},
 	"watcher/mustache":  {"watcher/document"},
 	"watcher/painless":  {"watcher/document"},
@@ -122,6 +123,7 @@ var may = map[string][]string{
 	"cmd/pharos":    {"accesslog", "elastic", "feed/mongostore", "incident", "kibana/kibanaapi", "load", "retention", "retention/sweep", "shop", "shop/busconn", "slo", "slo/rollup", "watcher/action/pagerduty", "watcher/action/slack", "watcher/alert", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/httpcall", "watcher/outbox", "watcher/replay"},
 	"cmd/console":   {"console/alerts", "console/assets", "console/capacity", "console/functions", "console/incidents", "console/logs", "console/operatorapi", "console/overview", "console/page", "console/security", "console/services", "console/session", "console/shop", "console/slos", "console/statuspage", "console/support", "console/traces", "console/uptime", "console/watcherapi", "elastic", "slo"},
 	"cmd/watcher":   {"elastic", "incident", "incident/incidentstore", "retention", "retention/sweep", "slo", "slo/rollup", "watcher", "watcher/action/email", "watcher/action/index", "watcher/action/logging", "watcher/action/pagerduty", "watcher/action/slack", "watcher/action/webhook", "watcher/alert", "watcher/alerthttp", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/esstore", "watcher/httpcall", "watcher/lease", "watcher/mustache", "watcher/outbox", "watcher/pagerdutyhook", "watcher/scheduler", "watcher/shipped", "watcher/viewstore", "watcher/watchdog", "watcher/watcherhttp"},
+	"cmd/watcher":   {"elastic", "incident", "incident/incidentstore", "signals", "slo", "slo/rollup", "watcher", "watcher/action/email", "watcher/action/index", "watcher/action/logging", "watcher/action/pagerduty", "watcher/action/slack", "watcher/action/webhook", "watcher/alert", "watcher/alerthttp", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/esstore", "watcher/httpcall", "watcher/lease", "watcher/mustache", "watcher/outbox", "watcher/pagerdutyhook", "watcher/scheduler", "watcher/shipped", "watcher/viewstore", "watcher/watchdog", "watcher/watcherhttp"},
 }
 
 // plumbing lists what the packages under internal/ may import of each other.
@@ -157,6 +159,8 @@ var drivers = map[string][]string{
 	"github.com/elastic/go-elasticsearch": {"elastic"},
 	"github.com/elastic/go-docappender":   {"intake"},
 	"github.com/elastic/apm-data":         {"intake"},
+	"go.opentelemetry.io/collector":       {"intake"},
+	"google.golang.org/grpc":              {"intake"},
 	"github.com/golang-jwt/jwt":           {"api", "feed/feedhttp"},
 	"github.com/hibiken/asynq":            {"jobs/taskqueue"},
 	"github.com/klauspost/compress":       {"internal/httpserver"},
