@@ -46,6 +46,8 @@ func TestSameProcessesAsTheNativeRun(t *testing.T) {
 		"intake":       "APM Server stands in its place",
 		"nginx-rotate": "runs in nginx's container",
 		"kafka":        "in Docker, BUS=kafka takes a broker that is there already",
+
+		"filebeat-queue": "in Docker, Filebeat writes to Elasticsearch by itself",
 	}
 	onlyDocker := map[string]string{
 		"apm-server":   "natively intake",
@@ -77,7 +79,7 @@ func TestSameVariablesAsTheNativeRun(t *testing.T) {
 	services := load(t).Services
 	// The official images have names of their own for these.
 	images := []string{"elasticsearch", "redis", "mysql", "mongodb"}
-	otherwise := map[string][]string{"setup-elasticsearch": {"INTAKE_PASSWORD"}}
+	otherwise := map[string][]string{"setup-elasticsearch": {"INTAKE_PASSWORD"}, "filebeat": {"KAFKA_PASSWORD"}}
 	checked := 0
 	for name, variables := range natives(t) {
 		service := instance.ReplaceAllString(name, "")
