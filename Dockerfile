@@ -1,12 +1,14 @@
 # One image for each command: docker build --target api .
+ARG GO_IMAGE=golang
 ARG GO_VERSION=1.26.5
-ARG NODE_VERSION=22
-FROM node:${NODE_VERSION}-bookworm-slim AS npm
+ARG NODE_IMAGE=node
+ARG NODE_VERSION=22.21.1
+FROM ${NODE_IMAGE}:${NODE_VERSION}-bookworm-slim AS npm
 WORKDIR /src/console/assets
 COPY console/assets/package.json console/assets/package-lock.json ./
 RUN npm ci --ignore-scripts --omit=dev
 
-FROM golang:${GO_VERSION}-bookworm AS build
+FROM ${GO_IMAGE}:${GO_VERSION}-bookworm AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download

@@ -45,7 +45,7 @@ func TestSameProcessesAsTheNativeRun(t *testing.T) {
 	onlyNative := map[string]string{
 		"intake":       "APM Server stands in its place",
 		"nginx-rotate": "runs in nginx's container",
-		"kafka":        "in Docker, BUS=kafka takes a broker that is there already",
+		"kafka":        "in Docker, a profile",
 	}
 	onlyDocker := map[string]string{
 		"apm-server": "natively intake",
@@ -75,7 +75,7 @@ func TestSameVariablesAsTheNativeRun(t *testing.T) {
 	t.Parallel()
 	services := load(t).Services
 	// The official images have names of their own for these.
-	images := []string{"elasticsearch", "redis", "mysql", "mongodb"}
+	images := []string{"elasticsearch", "redis", "mysql", "mongodb", "kafka"}
 	otherwise := map[string][]string{"setup-elasticsearch": {"INTAKE_PASSWORD"}}
 	checked := 0
 	for name, variables := range natives(t) {
