@@ -12,11 +12,12 @@ import (
 	"pharos/internal/env"
 )
 
-// setupCmd prepares the stores that can't prepare themselves.
+// setupCmd prepares the stores that can't prepare themselves, and makes certificates.
 type setupCmd struct {
-	All           setupAll           `cmd:"" default:"withargs" help:"Prepare both (the default)."`
+	All           setupAll           `cmd:"" default:"withargs" help:"Prepare both stores (the default)."`
 	Elasticsearch setupElasticsearch `cmd:"" help:"Ingest pipelines, index templates, roles and accounts."`
 	MongoDB       setupMongoDB       `cmd:"" name:"mongodb" help:"Replica set and accounts."`
+	Certificates  setupCertificates  `cmd:"" help:"An authority of our own, and certificates of Elasticsearch and nginx that it signs. What is there and good stays."`
 }
 
 type setupAll struct{}

@@ -124,6 +124,7 @@ var may = map[string][]string{
 var plumbing = map[string][]string{
 	"internal/arch":        {},
 	"internal/attempts":    {},
+	"internal/certs":       {},
 	"internal/env":         {},
 	"internal/fault":       {},
 	"internal/faultproxy":  {},
