@@ -55,7 +55,7 @@ type project struct {
 const root = ".."
 
 // once names the services that run to their end.
-var once = []string{"setup-mongodb", "setup-elasticsearch"}
+var once = []string{"setup-certificates", "setup-elasticsearch", "setup-mongodb"}
 
 // compose runs Compose on docker-compose.yml with the settings in env.
 func compose(t *testing.T, env map[string]string, args ...string) ([]byte, error) {
@@ -278,7 +278,7 @@ func TestDependencies(t *testing.T) {
 		}
 	}
 	for name, others := range map[string][]string{
-		"nginx": {"api"}, "api": {"feed"}, "feed": {"mongodb", "mysql", "redis", "setup-mongodb"},
+		"elasticsearch": {"setup-certificates"}, "nginx": {"api", "setup-certificates"}, "api": {"feed"}, "feed": {"mongodb", "mysql", "redis", "setup-mongodb"},
 		"filebeat": {"elasticsearch", "setup-elasticsearch"}, "heartbeat": {"elasticsearch", "setup-elasticsearch"},
 		"metricbeat": {"elasticsearch", "setup-elasticsearch"},
 		"kibana":     {"elasticsearch", "setup-elasticsearch"}, "apm-server": {"elasticsearch", "setup-elasticsearch"},

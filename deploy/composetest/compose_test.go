@@ -134,8 +134,8 @@ func (s up) search(t *testing.T, stream string, query map[string]any) []map[stri
 
 func (s up) elasticsearch(t *testing.T, path, body string) string {
 	t.Helper()
-	config := "silent\nshow-error\ninsecure\nuser = " + strconv.Quote("elastic:"+s.settings["ELASTIC_PASSWORD"]) +
-		"\nurl = " + strconv.Quote("http://127.0.0.1:9200"+path) + "\n"
+	config := "silent\nshow-error\ncacert = config/certificates/ca.crt\nuser = " + strconv.Quote("elastic:"+s.settings["ELASTIC_PASSWORD"]) +
+		"\nurl = " + strconv.Quote("https://127.0.0.1:9200"+path) + "\n"
 	if body != "" {
 		config += "header = \"Content-Type: application/json\"\ndata = " + strconv.Quote(body) + "\n"
 	}

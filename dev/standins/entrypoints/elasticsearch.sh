@@ -39,7 +39,7 @@ printf '%s' "$ELASTIC_PASSWORD" | tool keystore add -f -x bootstrap.password
 # They need field types that this distribution lacks: the native run's stand in.
 templates() {
 	local scheme=http kind file
-	[[ ! -e config/certs/ca.crt ]] || scheme=https
+	[[ ! -e config/certificates/ca.crt ]] || scheme=https
 	until curl -sf -k -o /dev/null -K - "$scheme://127.0.0.1:9200/_cluster/health?wait_for_status=yellow" <<<"user = \"elastic:$ELASTIC_PASSWORD\""; do sleep 1; done
 	for kind in _ingest/pipeline _component_template _index_template; do
 		for file in /opt/apm-templates/"${kind//\//.}"/*.json; do
