@@ -35,6 +35,9 @@ test-kafka: ## shop events end to end with Kafka as the bus (minutes; not part o
 test-compose: ## docker-compose.yml, whole, in a Docker daemon of its own, with stand-ins for images (root; docs/docker.md)
 	@dev/test-compose
 
+kibana: ## write what Kibana imports anew, from package kibana (a test fails on a difference)
+	@go run ./kibana/generate
+
 lint: ## vet, golangci-lint, gofmt and shellcheck
 	@dev/lint
 
@@ -47,4 +50,4 @@ bench: ## what the goals name, measured on servers of its own: docs/benchmarks.m
 bench-console: ## the console's pages over 5,000,000 log lines (about 20 minutes)
 	@PHAROS_BENCH=1 dev/with-stack go test -count=1 -timeout 60m -v -run '^TestConsole$$' ./bench
 
-.PHONY: help up down status logs clean build test test-oracle test-kafka test-compose lint fuzz bench bench-console
+.PHONY: help kibana up down status logs clean build test test-oracle test-kafka test-compose lint fuzz bench bench-console

@@ -55,7 +55,7 @@ type project struct {
 const root = ".."
 
 // once names the services that run to their end.
-var once = []string{"setup-certificates", "setup-elasticsearch", "setup-mongodb"}
+var once = []string{"setup-certificates", "setup-elasticsearch", "setup-kibana", "setup-mongodb"}
 
 // compose runs Compose on docker-compose.yml with the settings in env.
 func compose(t *testing.T, env map[string]string, args ...string) ([]byte, error) {
@@ -281,7 +281,7 @@ func TestDependencies(t *testing.T) {
 		"elasticsearch": {"setup-certificates"}, "nginx": {"api", "setup-certificates"}, "api": {"feed"}, "feed": {"mongodb", "mysql", "redis", "setup-mongodb"},
 		"filebeat": {"elasticsearch", "setup-elasticsearch"}, "heartbeat": {"elasticsearch", "setup-elasticsearch"},
 		"metricbeat": {"elasticsearch", "setup-elasticsearch"},
-		"kibana":     {"elasticsearch", "setup-elasticsearch"}, "apm-server": {"elasticsearch", "setup-elasticsearch"},
+		"kibana":     {"elasticsearch", "setup-elasticsearch"}, "apm-server": {"elasticsearch", "setup-elasticsearch"}, "setup-kibana": {"kibana"},
 	} {
 		for _, other := range others {
 			if _, ok := services[name].DependsOn[other]; !ok {

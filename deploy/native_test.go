@@ -51,6 +51,7 @@ func TestSameProcessesAsTheNativeRun(t *testing.T) {
 		"apm-server":         "natively intake",
 		"kibana":             "cannot be had natively",
 		"setup-certificates": "natively nginx's start makes its own, and Elasticsearch is on loopback",
+		"setup-kibana":       "has no Kibana natively",
 	}
 	native := map[string]bool{}
 	replicas := map[string]int{}
