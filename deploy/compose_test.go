@@ -154,7 +154,7 @@ func TestOnlyTheDoorsArePublishedAndOnLoopback(t *testing.T) {
 			t.Errorf("%s leaves its network or its limits", name)
 		}
 	}
-	if got := slices.Sorted(maps.Keys(published)); !slices.Equal(got, []string{"console", "kibana", "nginx"}) {
+	if got := slices.Sorted(maps.Keys(published)); !slices.Equal(got, []string{"console", "intake", "kibana", "nginx"}) {
 		t.Errorf("published: %v", got)
 	}
 }

@@ -43,12 +43,11 @@ func TestSameProcessesAsTheNativeRun(t *testing.T) {
 	t.Parallel()
 	services := load(t).Services
 	onlyNative := map[string]string{
-		"intake":       "APM Server stands in its place",
 		"nginx-rotate": "runs in nginx's container",
 		"kafka":        "in Docker, a profile",
 	}
 	onlyDocker := map[string]string{
-		"apm-server":         "natively intake",
+		"apm-server":         "natively intake takes what agents send, too",
 		"kibana":             "cannot be had natively",
 		"setup-certificates": "natively nginx's start makes its own, and Elasticsearch is on loopback",
 		"setup-kibana":       "has no Kibana natively",
@@ -78,7 +77,8 @@ func TestSameVariablesAsTheNativeRun(t *testing.T) {
 	services := load(t).Services
 	// The official images have names of their own for these.
 	images := []string{"elasticsearch", "redis", "mysql", "mongodb", "kafka"}
-	otherwise := map[string][]string{"setup-elasticsearch": {"INTAKE_PASSWORD"}}
+	// An intake does not trace itself.
+	otherwise := map[string][]string{"intake": {"ELASTIC_APM_SECRET_TOKEN"}}
 	checked := 0
 	for name, variables := range natives(t) {
 		service := instance.ReplaceAllString(name, "")
