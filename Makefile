@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 
 help: ## print this
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: ## get what is missing, build, start everything, and say where to look
 	@dev/up
@@ -32,6 +32,12 @@ test-oracle: ## watches on Elastic's own Watcher and on ours, answers compared
 test-kafka: ## shop events and log lines over Kafka, an outage of Elasticsearch included (minutes; not part of make test)
 	@BUS=kafka dev/with-stack go test -count=1 ./filebeat ./e2e -run '^(TestOverKafkaNothingIsLostAndNothingIsDouble|TestShopEventsAreCounted|TestCapacitySignals|TestShippingSurvivesAnOutageAndRotation)$$'
 
+test-compose: ## docker-compose.yml, whole, in a Docker daemon of its own, with stand-ins for images (root; docs/docker.md)
+	@dev/test-compose
+
+kibana: ## write what Kibana imports anew, from package kibana (a test fails on a difference)
+	@go run ./kibana/generate
+
 lint: ## vet, golangci-lint, gofmt and shellcheck
 	@dev/lint
 
@@ -44,4 +50,4 @@ bench: ## what the goals name, measured on servers of its own: docs/benchmarks.m
 bench-console: ## the console's pages over 5,000,000 log lines (about 20 minutes)
 	@PHAROS_BENCH=1 dev/with-stack go test -count=1 -timeout 60m -v -run '^TestConsole$$' ./bench
 
-.PHONY: help up down status logs clean build test test-oracle test-kafka lint fuzz bench bench-console
+.PHONY: help kibana up down status logs clean build test test-oracle test-kafka test-compose lint fuzz bench bench-console

@@ -93,11 +93,17 @@ func TestTuningReachesEveryGoProcess(t *testing.T) {
 	services, processes := load(t).Services, asked(t)
 	_, tuning, found := strings.Cut(read(t, ".env.example"), "\n# ---- Tuning")
 	tuning, _, ended := strings.Cut(tuning, "\n# ---- ")
-	tuning, _, native := strings.Cut(tuning, "\n# -- intake (native only)")
-	if !found || !ended || !native {
+	tuning, ofIntake, cut := strings.Cut(tuning, "\n# -- intake\n")
+	if !found || !ended || !cut {
 		t.Fatal(".env.example has lost a part")
 	}
-	names := regexp.MustCompile(`(?m)^# ([A-Z][A-Z0-9_]*)=`).FindAllStringSubmatch(tuning, -1)
+	name := regexp.MustCompile(`(?m)^# ([A-Z][A-Z0-9_]*)=`)
+	for _, m := range name.FindAllStringSubmatch(ofIntake, -1) {
+		if _, ok := services["intake"].Environment[m[1]]; !ok {
+			t.Errorf("intake does not get %s", m[1])
+		}
+	}
+	names := name.FindAllStringSubmatch(tuning, -1)
 	if len(names) < 100 {
 		t.Fatalf("only %d", len(names))
 	}

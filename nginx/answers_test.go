@@ -1,15 +1,8 @@
 package nginx_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -360,69 +353,4 @@ func TestEachCountedRequestHasALine(t *testing.T) {
 		t.Errorf("%d requests counted, want %d", counted, 20+asked)
 	}
 	f.lines(t, counted)
-}
-
-func TestTLS(t *testing.T) {
-	t.Parallel()
-	dir := stateDir(t)
-	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	writeCertificate(t, cert, key)
-	addr := freeAddr(t)
-	f := start(t, settings{
-		servers: []string{api(t, func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprint(w, r.Header.Get("X-Forwarded-Proto")) })},
-		tls:     fmt.Sprintf("listen %s ssl; ssl_certificate %s; ssl_certificate_key %s;", addr, cert, key),
-	})
-	client := http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
-	defer client.CloseIdleConnections()
-	req, err := http.NewRequest("GET", "https://"+addr+"/", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	res, err := client.RoundTrip(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = res.Body.Close()
-	if res.StatusCode != 200 || res.TLS.Version < tls.VersionTLS12 {
-		t.Errorf("%d, TLS %x", res.StatusCode, res.TLS.Version)
-	}
-	res, body := get(t, "http://"+addr+"/v1/feed")
-	checkProblem(t, res, body, 400, "malformed-request")
-	schemes := map[any]int{}
-	for _, text := range f.lines(t, 2) { // two workers write in any order
-		var l line
-		if err := json.Unmarshal(text, &l); err != nil {
-			t.Fatal(err)
-		}
-		schemes[l["url.scheme"]]++
-	}
-	if schemes["https"] != 1 {
-		t.Errorf("schemes %v", schemes)
-	}
-}
-
-func writeCertificate(t *testing.T, certFile, keyFile string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for path, block := range map[string]*pem.Block{
-		certFile: {Type: "CERTIFICATE", Bytes: cert}, keyFile: {Type: "EC PRIVATE KEY", Bytes: der},
-	} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 }

@@ -355,7 +355,8 @@ func TestBurnRates(t *testing.T) {
 				n     int
 				good  bool
 				fires bool
-			}{{"nothing", 0, true, false}, {"an outage", lots, false, true}, {"healthy", lots, true, false}, {"few", int(o.MinimumEvents) - 1, false, false}} {
+			}{{"nothing", 0, true, false}, {"an outage", lots, false, true}, {"healthy", lots, true, false}, {"few", int(o.MinimumEvents) - 1, false, false},
+				{"one", 1, false, o.MinimumEvents <= 1 && (o.MinimumBad <= 1 || strings.HasSuffix(w.ID, "-slow"))}} {
 				if c.n < 0 {
 					continue
 				}
