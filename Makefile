@@ -29,8 +29,8 @@ test: ## every test, as CI runs them: vet, lint, unit, store and end-to-end test
 test-oracle: ## watches on Elastic's own Watcher and on ours, answers compared
 	@dev/with-stack dev/with-oracle go test -count=1 -timeout 15m ./watcher/...
 
-test-kafka: ## shop events end to end with Kafka as the bus (minutes; not part of make test)
-	@BUS=kafka dev/with-stack go test -count=1 ./e2e -run '^(TestShopEventsAreCounted|TestCapacitySignals)$$'
+test-kafka: ## shop events and log lines over Kafka, an outage of Elasticsearch included (minutes; not part of make test)
+	@BUS=kafka dev/with-stack go test -count=1 ./e2e -run '^(TestShopEventsAreCounted|TestCapacitySignals|TestShippingSurvivesAnOutageAndRotation)$$'
 
 test-compose: ## docker-compose.yml, whole, in a Docker daemon of its own, with stand-ins for images (root; docs/docker.md)
 	@dev/test-compose

@@ -1,10 +1,29 @@
 package kibana
 
+import "fmt"
+
 // Currency is the one that the dashboard Business adds up. Each has a field of its
 // own, and amounts in different ones are no sum.
 const Currency = "EUR"
 
-func business() Dashboard {
+// costs are panels of what a request costs: the price of the minutes in which the
+// system ran, by the requests in them. A minute is one in which MongoDB's
+// connections were counted, which needs no traffic.
+func costs(price Price) []Panel {
+	if price.PerHour <= 0 {
+		return nil
+	}
+	minutes := Metric{Op: UniqueCount, Field: "@timestamp", KQL: `slo.name : "mongodb-connections"`}
+	requests := Metric{Op: Sum, Field: "slo.total", KQL: `slo.name : "availability"`}
+	cost := formula("Cost of a request, "+price.Currency, Small, Over(Times(Of(minutes), Num(price.PerHour/60)), Of(requests)))
+	about := fmt.Sprintf("At %g %s an hour.", price.PerHour, price.Currency)
+	return []Panel{
+		{Title: "Cost of a request", About: about, Kind: Number, View: budgets, Metrics: []Metric{cost}, Wide: 24, Tall: 11},
+		{Title: "Cost of a request over time", About: about, Kind: Line, View: budgets, Metrics: []Metric{cost}, Wide: 24, Tall: 11},
+	}
+}
+
+func business(price Price) Dashboard {
 	window := `shop.window.size : "1m" and shop.dimension : `
 	p := func(dimension string, p Panel) Panel {
 		p.View, p.KQL = shop, window+`"`+dimension+`"`
@@ -26,7 +45,7 @@ func business() Dashboard {
 	return Dashboard{
 		ID: "business", Title: "Business", Since: "now-24h",
 		About: "For managers: orders, revenue, the funnel, active visitors and top products, next to the load that they make. Needs no right to read logs.",
-		Panels: []Panel{
+		Panels: append([]Panel{
 			navigation("Each document is a change to a minute, so sums are right when events come late. Revenue is in " + Currency + "; sessions are counted in the minute in which they are active."),
 			p("total", Panel{Title: "Orders", About: "Orders that were paid.", Kind: Number, Metrics: []Metric{orders}, Wide: 12, Tall: 6}),
 			p("total", Panel{Title: "Revenue", About: "Of orders in " + Currency + ".", Kind: Number, Metrics: []Metric{revenue}, Wide: 12, Tall: 6}),
@@ -39,6 +58,6 @@ func business() Dashboard {
 			p("total", Panel{Title: "What visitors do", About: "Events by kind.", Kind: Area, Metrics: []Metric{sum("Views", "shop.views"), sum("Actions", "shop.actions"), sum("Into the cart", "shop.carts"), sum("Orders", "shop.purchases")}, Wide: 24, Tall: 11}),
 			{Title: "Load", About: "Requests that were answered, of the whole service, from the objective's minutes.", Kind: Area, View: budgets, KQL: `slo.name : "availability"`, Metrics: []Metric{sum("Requests", "slo.total")}, Wide: 24, Tall: 11},
 			top("Product", "product"), top("Category", "category"), top("Country", "country"),
-		},
+		}, costs(price)...),
 	}
 }

@@ -108,6 +108,7 @@ const (
 	Plain   Format = "number"
 	Percent Format = "percent" // of a share: 1 is 100 %
 	Bytes   Format = "bytes"
+	Small   Format = "small" // a number with six decimals
 )
 
 // Terms breaks down by the values of a field.
@@ -188,7 +189,13 @@ func (p Panel) Fields() map[string][]string {
 	return all
 }
 
+// Price is what the system costs in an hour; without one, no panel shows costs.
+type Price struct {
+	PerHour  float64
+	Currency string // as people write it: EUR
+}
+
 // Dashboards are all of them.
-func Dashboards() []Dashboard {
-	return []Dashboard{operations(), service("api"), service("feed"), uptime(), business(), capacity(), security(), slos(), functions(), support()}
+func Dashboards(price Price) []Dashboard {
+	return []Dashboard{operations(), service("api"), service("feed"), uptime(), business(price), capacity(), security(), slos(), functions(), support()}
 }

@@ -20,7 +20,7 @@ import (
 
 // The committed files are what the source makes.
 func TestCommittedFilesAreUpToDate(t *testing.T) {
-	objects, err := Objects()
+	objects, err := Objects(Price{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,10 +44,13 @@ func TestCommittedFilesAreUpToDate(t *testing.T) {
 	}
 }
 
+// priced shows what a request costs, too.
+var priced = Price{PerHour: 1.2, Currency: "EUR"}
+
 // read decodes all objects, by type and id.
 func read(t *testing.T) map[string]savedObject {
 	t.Helper()
-	files, err := Objects()
+	files, err := Objects(priced)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +83,7 @@ var allowed = map[string][]string{
 
 func TestObjectsReferToWhatIsThere(t *testing.T) {
 	all := read(t)
-	if len(all) != len(DataViews())+len(Searches())+len(Dashboards()) {
+	if len(all) != len(DataViews())+len(Searches())+len(Dashboards(Price{})) {
 		t.Errorf("%d objects", len(all))
 	}
 	for name, o := range all {
@@ -201,14 +204,14 @@ func TestPanelsAreWholeAndInTheirPlaces(t *testing.T) {
 // What Lens can't do, or people can't read.
 func TestPanelsMakeSense(t *testing.T) {
 	ids := map[string]bool{}
-	for _, d := range Dashboards() {
+	for _, d := range Dashboards(priced) {
 		ids[d.ID] = true
 	}
 	searches := map[string]bool{}
 	for _, s := range Searches() {
 		searches[s.ID] = true
 	}
-	for _, d := range Dashboards() {
+	for _, d := range Dashboards(priced) {
 		if d.About == "" || d.Since == "" {
 			t.Errorf("%s says nothing of itself", d.ID)
 		}
@@ -280,7 +283,7 @@ func TestTrafficIsTheOneDefinition(t *testing.T) {
 	if v, _ := View(traffic); v.Streams != elastic.TrafficStream {
 		t.Errorf("traffic is in %s", v.Streams)
 	}
-	for _, d := range Dashboards() {
+	for _, d := range Dashboards(priced) {
 		for _, p := range d.Panels {
 			if p.View == traffic && !strings.Contains(p.KQL, requestsKQL) {
 				t.Errorf("%s: %s counts probes", d.ID, p.Title)

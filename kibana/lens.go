@@ -228,14 +228,13 @@ func (e Expr) tinymath(id func(Metric) string) any {
 }
 
 func (f Format) state() object {
-	params := object{"decimals": 0}
 	switch f {
+	case Small:
+		return object{"id": "number", "params": object{"decimals": 6}}
 	case Percent:
-		params["decimals"] = 2
-	case Bytes, Plain:
-		params["decimals"] = 1
+		return object{"id": "percent", "params": object{"decimals": 2}}
 	}
-	return object{"id": string(f), "params": params}
+	return object{"id": string(f), "params": object{"decimals": 1}}
 }
 
 func query(text string) object { return object{"language": "kuery", "query": text} }

@@ -44,8 +44,9 @@ func objectID(id string) string { return "pharos-" + id }
 
 // Objects are all that Kibana imports: the data views, the saved searches, and
 // each dashboard in a file of its own. The files refer to one another, so they
-// are to be imported together. The same source gives the same bytes.
-func Objects() ([]File, error) {
+// are to be imported together. The same source gives the same bytes;
+// those that are committed have no price.
+func Objects(price Price) ([]File, error) {
 	var views, searches []savedObject
 	for _, v := range DataViews() {
 		o, err := v.object()
@@ -75,7 +76,7 @@ func Objects() ([]File, error) {
 	if err := add("searches.ndjson", searches...); err != nil {
 		return nil, err
 	}
-	for _, d := range Dashboards() {
+	for _, d := range Dashboards(price) {
 		o, err := d.object()
 		if err != nil {
 			return nil, fmt.Errorf("dashboard %s: %w", d.ID, err)

@@ -18,7 +18,7 @@ func main() {
 }
 
 func run() error {
-	objects, err := kibana.Objects()
+	objects, err := kibana.Objects(kibana.Price{})
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -28,6 +29,10 @@ type Config struct {
 	// Console is the console's address, for the links to it; empty means where
 	// make up and Docker publish it.
 	Console string `env:"CONSOLE_URL"`
+	// PricePerHour is what the system costs in an hour; above 0, the dashboard
+	// Business shows what a request costs.
+	PricePerHour  float64 `env:"PRICE_PER_HOUR" envDefault:"0"`
+	PriceCurrency string  `env:"PRICE_CURRENCY" envDefault:"EUR"`
 }
 
 const user = "elastic"
@@ -35,6 +40,9 @@ const user = "elastic"
 // Validate checks the addresses. Its errors name the setting, and never show an
 // address: a mistaken one may hold a password.
 func (c Config) Validate() error {
+	if math.IsNaN(c.PricePerHour) || math.IsInf(c.PricePerHour, 0) || c.PricePerHour < 0 {
+		return errors.New("PRICE_PER_HOUR: is no price")
+	}
 	for name, raw := range map[string]string{"KIBANA_URL": c.URL, "CONSOLE_URL": c.Console} {
 		if raw == "" && name == "CONSOLE_URL" {
 			continue

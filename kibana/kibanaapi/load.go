@@ -89,7 +89,7 @@ func Load(ctx context.Context, cfg Config, opts Options) (Summary, error) {
 	if err := CheckSpace(opts.Space); err != nil {
 		return s, err
 	}
-	upload, err := everything(cfg.Console)
+	upload, err := everything(cfg)
 	if err != nil {
 		return s, err
 	}
@@ -125,8 +125,8 @@ func Load(ctx context.Context, cfg Config, opts Options) (Summary, error) {
 
 // everything is one file of all objects, as they refer to one another, with the
 // console's own address.
-func everything(console string) ([]byte, error) {
-	files, err := kibana.Objects()
+func everything(cfg Config) ([]byte, error) {
+	files, err := kibana.Objects(kibana.Price{PerHour: cfg.PricePerHour, Currency: cfg.PriceCurrency})
 	if err != nil {
 		return nil, err
 	}
@@ -134,8 +134,8 @@ func everything(console string) ([]byte, error) {
 	for _, f := range files {
 		all = append(all, f.Content...)
 	}
-	if console != "" {
-		all = bytes.ReplaceAll(all, []byte(kibana.DefaultConsole), []byte(strings.TrimRight(console, "/")))
+	if cfg.Console != "" {
+		all = bytes.ReplaceAll(all, []byte(kibana.DefaultConsole), []byte(strings.TrimRight(cfg.Console, "/")))
 	}
 	return all, nil
 }

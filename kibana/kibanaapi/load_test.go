@@ -94,12 +94,19 @@ func TestLoad(t *testing.T) {
 	if upload.what != "POST /api/saved_objects/_import?overwrite=true" || len(f.calls) != 4 {
 		t.Errorf("%v", f.calls)
 	}
-	objects, err := kibana.Objects()
+	objects, err := kibana.Objects(kibana.Price{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(upload.body, `filename="pharos.ndjson"`) || strings.Count(upload.body, `"coreMigrationVersion"`) != 25 || len(objects) != 12 {
 		t.Error("not all is uploaded in one file")
+	}
+	if strings.Contains(upload.body, "Cost of a request") {
+		t.Error("shows a cost without a price")
+	}
+	cfg.PricePerHour, cfg.PriceCurrency = 1.2, "CHF"
+	if all, err := everything(cfg); err != nil || !strings.Contains(string(all), "At 1.2 CHF an hour.") {
+		t.Errorf("shows no cost: %v", err)
 	}
 	if strings.Contains(upload.body, kibana.DefaultConsole) || !strings.Contains(upload.body, "https://console.example/traces/{{value}}") {
 		t.Error("links do not lead to the console")
@@ -305,5 +312,9 @@ func TestConfig(t *testing.T) {
 		if (err == nil) != (tt.wrong == "") || err != nil && (!strings.Contains(err.Error(), tt.wrong) || strings.Contains(err.Error(), "hunter2")) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	var cfg Config
+	if err := env.ParseMap(&cfg, map[string]string{"KIBANA_URL": "http://kibana:5601", "ELASTIC_PASSWORD": "hunter2", "PRICE_PER_HOUR": "NaN"}); err == nil || !strings.Contains(err.Error(), "PRICE_PER_HOUR") {
+		t.Errorf("a price that is none: %v", err)
 	}
 }
