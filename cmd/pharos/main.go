@@ -24,6 +24,7 @@ type cli struct {
 	Load      loadCmd      `cmd:"" help:"Make steady traffic as users make it, and measure the answers."`
 	SLO       sloCmd       `cmd:"" name:"slo" help:"Service level objectives: standing, report, lint, export."`
 	Seed      seedCmd      `cmd:"" help:"Make demo users who follow each other and post."`
+	Vuln      vulnCmd      `cmd:"" help:"Known vulnerabilities of what our programs are built from: see make vuln."`
 	Watch     watchCmd     `cmd:"" help:"Watches: try on past data, list, run, acknowledge."`
 
 	JSON    bool             `help:"Print results as JSON." env:"PHAROS_JSON"`
