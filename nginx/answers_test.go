@@ -3,9 +3,11 @@ package nginx_test
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -301,5 +303,57 @@ func TestStatusIsOnThePortForOperatorsOnly(t *testing.T) {
 	if _, body := get(t, f.url("/nginx_status")); strings.Contains(body, "Active") {
 		t.Errorf("public port: %s", body)
 	}
-	f.lines(t, 1) // asking for the status leaves no line
+	probes := 0
+	for _, text := range f.lines(t, 2) { // two workers write in any order
+		if parse(t, text)["labels.probe"] == true {
+			probes++
+		}
+	}
+	if probes != 1 {
+		t.Errorf("%d of the two lines are a probe's", probes)
+	}
+}
+
+// nginx's own count of requests is that of its log's lines, whatever was asked:
+// what is lost on the way to Elasticsearch is seen by that.
+func TestEachCountedRequestHasALine(t *testing.T) {
+	t.Parallel()
+	f := start(t, settings{servers: []string{api(t, answers)}, rate: "1r/s", burst: "8"})
+	for range 12 { // some are too many
+		get(t, f.url("/v1/feed"))
+	}
+	get(t, f.url("/healthz"))
+	get(t, f.url("/status")) // the console is away
+	for _, text := range []string{
+		"GET / HTTP/9.9\r\n\r\n", "nonsense\r\n\r\n", "\x16\x03\x01\x00\xa5\x01", "GET /" + strings.Repeat("x", 9000) + " HTTP/1.1\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: strange\r\nConnection: close\r\n\r\n",
+	} {
+		raw(t, f.addr, text)
+	}
+	half, err := net.Dial("tcp", f.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = half.Write([]byte("GET / HTTP/1.1\r\nHo"))
+	_ = half.Close()
+	silent, err := net.Dial("tcp", f.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = silent.Close() // a connection is no request
+	counted, asked := 0, 0
+	waitFor(t, "20 requests to be counted", func() bool {
+		asked++
+		_, body := get(t, "http://"+f.status+"/nginx_status")
+		m := regexp.MustCompile(`\d+ \d+ (\d+)`).FindStringSubmatch(body)
+		if m == nil {
+			t.Fatalf("status %s", body)
+		}
+		counted, _ = strconv.Atoi(m[1])
+		return counted >= 20+asked
+	})
+	if counted != 20+asked {
+		t.Errorf("%d requests counted, want %d", counted, 20+asked)
+	}
+	f.lines(t, counted)
 }

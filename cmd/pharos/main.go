@@ -17,11 +17,12 @@ var version = "dev" // set by the linker
 type cli struct {
 	Alerts    alertsCmd    `cmd:"" help:"Alerts, acknowledgements, silences, maintenance."`
 	Change    changeCmd    `cmd:"" help:"Deploys and settings, as incidents name them."`
-	Setup     setupCmd     `cmd:"" help:"Prepare Elasticsearch and MongoDB. May be run again at any time."`
+	Setup     setupCmd     `cmd:"" help:"Prepare Elasticsearch, MongoDB and Kibana. May be run again at any time."`
 	DLQ       dlqCmd       `cmd:"" name:"dlq" help:"Events that a consumer gave up."`
 	Import    importCmd    `cmd:"" help:"Load an access log of another server into the traffic."`
 	Functions functionsCmd `cmd:"" help:"Print calls, errors and times of the measured functions."`
 	Load      loadCmd      `cmd:"" help:"Make steady traffic as users make it, and measure the answers."`
+	Retention retentionCmd `cmd:"" help:"What is too old or too large and goes: show it, or do it now."`
 	SLO       sloCmd       `cmd:"" name:"slo" help:"Service level objectives: standing, report, lint, export."`
 	Seed      seedCmd      `cmd:"" help:"Make demo users who follow each other and post."`
 	Vuln      vulnCmd      `cmd:"" help:"Known vulnerabilities of what our programs are built from: see make vuln."`
