@@ -79,8 +79,8 @@ func TestSameVariablesAsTheNativeRun(t *testing.T) {
 	// The official images have names of their own for these.
 	images := []string{"elasticsearch", "redis", "mysql", "mongodb", "kafka"}
 	otherwise := map[string][]string{
-		"filebeat": {"KAFKA_PASSWORD"}, // it writes to Elasticsearch by itself
-		"intake": {"ELASTIC_APM_SECRET_TOKEN"}, // an intake does not trace itself
+		"filebeat": {"KAFKA_PASSWORD"},           // it writes to Elasticsearch by itself
+		"intake":   {"ELASTIC_APM_SECRET_TOKEN"}, // an intake does not trace itself
 	}
 	checked := 0
 	for name, variables := range natives(t) {
