@@ -44,13 +44,17 @@ func resource(r pcommon.Resource) {
 }
 
 func spans(n int) ptraceotlp.ExportRequest {
+	return spansOf(n, pcommon.TraceID{0x0a, 0xf7, 0x65, 0x19, 0x16, 0xcd, 0x43, 0xdd, 0x84, 0x48, 0xeb, 0x21, 0x1c, 0x80, 0x31, 0x9c})
+}
+
+func spansOf(n int, id pcommon.TraceID) ptraceotlp.ExportRequest {
 	all := ptrace.NewTraces()
 	rs := all.ResourceSpans().AppendEmpty()
 	resource(rs.Resource())
 	list := rs.ScopeSpans().AppendEmpty().Spans()
 	for i := range n {
 		s := list.AppendEmpty()
-		s.SetTraceID(pcommon.TraceID{0x0a, 0xf7, 0x65, 0x19, 0x16, 0xcd, 0x43, 0xdd, 0x84, 0x48, 0xeb, 0x21, 0x1c, 0x80, 0x31, 0x9c})
+		s.SetTraceID(id)
 		s.SetSpanID(pcommon.SpanID{0, 0, 0, 0, 0, 0, 0, byte(i + 1)})
 		s.SetName("GET /invoices")
 		s.SetKind(ptrace.SpanKindServer)
