@@ -32,6 +32,21 @@ test-oracle: ## watches on Elastic's own Watcher and on ours, answers compared
 test-kafka: ## shop events end to end with Kafka as the bus (minutes; not part of make test)
 	@BUS=kafka dev/with-stack go test -count=1 ./e2e -run '^(TestShopEventsAreCounted|TestCapacitySignals)$$'
 
+backup: ## back Elasticsearch, MySQL and MongoDB up while they run, into BACKUP_DIR
+	@dev/pharos backup
+
+restore: ## bring a backup back: the latest, or BACKUP=name; FORCE=1 where there is data (it is moved aside)
+	@FORCE=$(FORCE) dev/restore $(BACKUP)
+
+upgrade: ## bring a running Pharos to the code that is here, without failing a request
+	@dev/upgrade
+
+test-backup: ## back up, restore, upgrade, change secrets: on a stack of their own (minutes; not part of make test)
+	@PHAROS_UPKEEP=1 dev/with-stack go test -count=1 -timeout 40m -v ./e2e/upkeep
+
+rotate-secrets: ## new values for secrets: make rotate-secrets NAMES="JWT_KEY REDIS_PASSWORD", or all of them
+	@dev/rotate-secrets $(or $(NAMES),--all)
+
 lint: ## vet, golangci-lint, gofmt and shellcheck
 	@dev/lint
 
@@ -44,4 +59,5 @@ bench: ## what the goals name, measured on servers of its own: docs/benchmarks.m
 bench-console: ## the console's pages over 5,000,000 log lines (about 20 minutes)
 	@PHAROS_BENCH=1 dev/with-stack go test -count=1 -timeout 60m -v -run '^TestConsole$$' ./bench
 
+.PHONY: backup restore upgrade test-backup rotate-secrets
 .PHONY: help up down status logs clean build test test-oracle test-kafka lint fuzz bench bench-console
