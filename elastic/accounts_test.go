@@ -20,7 +20,7 @@ func TestAccounts(t *testing.T) {
 		users string
 	}{
 		"native":   {false, "filebeat heartbeat metricbeat analytics watcher console intake support oncall viewer"},
-		"in stack": {true, "filebeat heartbeat metricbeat analytics watcher console apm_server kibana_system support oncall viewer"},
+		"in stack": {true, "filebeat heartbeat metricbeat analytics watcher console intake apm_server kibana_system support oncall viewer"},
 	} {
 		accounts, err := Accounts(passwords(nil), tt.stack)
 		if err != nil {

@@ -21,6 +21,9 @@ type CreateResult struct {
 	Created int
 	Present int // were there before, by their id
 	Refused []RefusedDocument
+	// Index is the one that took the last created document: of a data stream, that
+	// which it writes to. Empty if none was created.
+	Index string
 }
 
 // RefusedDocument is one that Elasticsearch will never take as it is.
@@ -46,6 +49,7 @@ func (c *Client) Create(ctx context.Context, target string, documents []Document
 		Items []struct {
 			Create struct {
 				ID     string `json:"_id"`
+				Index  string `json:"_index"`
 				Status int    `json:"status"`
 				Error  cause  `json:"error"`
 			} `json:"create"`
@@ -62,6 +66,7 @@ func (c *Client) Create(ctx context.Context, target string, documents []Document
 		switch at := item.Create; {
 		case at.Status/100 == 2:
 			result.Created++
+			result.Index = at.Index
 		case at.Status == http.StatusConflict:
 			result.Present++
 		case at.Status == http.StatusBadRequest:

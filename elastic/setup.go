@@ -33,8 +33,9 @@ const defaultWait = 3 * time.Minute
 // already stays as it is.
 //
 // An object of the same name that Pharos did not make is never overwritten. A
-// mapping that can't be changed in place is kept, and the summary says so. Any
-// other failure ends Setup with an error that names the object and
+// data stream whose mapping can't be changed in place goes on in a new index,
+// without a pause; an index of its own is kept, and the summary says so. Any other
+// failure ends Setup with an error that names the object and
 // Elasticsearch's reason; the summary then tells how far it came.
 func Setup(ctx context.Context, c *Client, accounts []Account, opts Options) (Summary, error) {
 	return setupFrom(ctx, files, c, accounts, opts)

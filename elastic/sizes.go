@@ -30,6 +30,22 @@ func StreamOf(index string) string {
 // Sizes returns how much the streams and indices of target (patterns with commas
 // between) hold, by their names. It needs the index privilege monitor.
 func (c *Client) Sizes(ctx context.Context, target string) (map[string]Size, error) {
+	indices, err := c.indexSizes(ctx, url.PathEscape(target))
+	if err != nil {
+		return nil, err
+	}
+	sizes := map[string]Size{}
+	for index, i := range indices {
+		s := sizes[StreamOf(index)]
+		s.Bytes += i.Bytes
+		s.Documents += i.Documents
+		sizes[StreamOf(index)] = s
+	}
+	return sizes, nil
+}
+
+// indexSizes is Sizes by index; target is escaped already.
+func (c *Client) indexSizes(ctx context.Context, target string) (map[string]Size, error) {
 	var answer struct {
 		Indices map[string]struct {
 			Total struct {
@@ -40,16 +56,13 @@ func (c *Client) Sizes(ctx context.Context, target string) (map[string]Size, err
 			}
 		}
 	}
-	path := "/" + url.PathEscape(target) + "/_stats/docs,store?filter_path=indices.*.total.docs.count,indices.*.total.store.size_in_bytes"
+	path := "/" + target + "/_stats/docs,store?filter_path=indices.*.total.docs.count,indices.*.total.store.size_in_bytes"
 	if err := c.call(ctx, http.MethodGet, path, nil, &answer); err != nil {
 		return nil, fmt.Errorf("sizes of %s: %w", target, err)
 	}
 	sizes := map[string]Size{}
 	for index, i := range answer.Indices {
-		s := sizes[StreamOf(index)]
-		s.Bytes += i.Total.Store.Bytes
-		s.Documents += i.Total.Docs.Count
-		sizes[StreamOf(index)] = s
+		sizes[index] = Size{Bytes: i.Total.Store.Bytes, Documents: i.Total.Docs.Count}
 	}
 	return sizes, nil
 }

@@ -157,12 +157,25 @@ func (w *world) updatesStreams(t *testing.T) {
 	if err != nil || found.Total != 1 {
 		t.Errorf("field b is not searched: %v, %v", found, err)
 	}
-	kept := run(`"a":{"type":"long"}`, Updated, Kept)
-	if note := kept.Changes[1].Note; !strings.Contains(note, "mapper [a] cannot be changed") || !strings.Contains(note, "_rollover") {
+	rolled := run(`"a":{"type":"long"}`, Updated, RolledOver)
+	if note := rolled.Changes[1].Note; !strings.Contains(note, "mapper [a] cannot be changed") {
 		t.Errorf("note is %q", note)
 	}
-	w.must(t, http.MethodPost, "/"+name+"-x/_rollover", nil, nil)
 	run(`"a":{"type":"long"}`, Unchanged, Unchanged)
+	// Old and new are found together, each by its own mapping.
+	if err := w.index(t, name+"-x", map[string]any{"@timestamp": noon, "a": 10}); err != nil {
+		t.Fatal(err)
+	}
+	for query, want := range map[string]int64{`{"match_all":{}}`: 3, `{"term":{"a":"1"}}`: 1, `{"range":{"a":{"gte":5,"lte":20}}}`: 1} {
+		found, err := w.client.Search(t.Context(), name+"-x", Query{"query": json.RawMessage(query)})
+		if err != nil || found.Total != want {
+			t.Errorf("%s: %+v, %v, want %d", query, found, err, want)
+		}
+	}
+	behind, err := w.client.Backings(t.Context(), []string{name + "-x"})
+	if err != nil || len(behind) != 2 {
+		t.Errorf("%+v, %v", behind, err)
+	}
 
 	w.must(t, http.MethodPut, "/_index_template/"+name+"-plain", json.RawMessage(`{"index_patterns":["`+name+`-plain"],"priority":600}`), nil)
 	w.must(t, http.MethodPut, "/"+name+"-plain", nil, nil)

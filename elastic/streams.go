@@ -39,7 +39,7 @@ func (s *setup) updateStreams(ctx context.Context, template object) error {
 		return fmt.Errorf("compose index template %s: %w", template.name, err)
 	}
 	for _, name := range streams {
-		c, err := s.updateMapping(ctx, name, mapping)
+		c, err := s.updateMapping(ctx, name, mapping, t.DataStream != nil)
 		if err != nil {
 			return err
 		}
@@ -93,7 +93,10 @@ func (s *setup) composed(ctx context.Context, template string) (map[string]json.
 	return answer.Template.Mappings, nil
 }
 
-func (s *setup) updateMapping(ctx context.Context, stream string, mapping map[string]json.RawMessage) (Change, error) {
+// updateMapping gives a stream's write index the mapping, or, where that can't be
+// done in place and it is a data stream, begins a new index with it. What was
+// written before stays as it is and is searched together with the new.
+func (s *setup) updateMapping(ctx context.Context, stream string, mapping map[string]json.RawMessage, mayRollOver bool) (Change, error) {
 	change := Change{Kind: "data stream", Name: stream, Action: Unchanged}
 	path := "/" + url.PathEscape(stream) + "/_mapping"
 	var before, after json.RawMessage
@@ -103,8 +106,16 @@ func (s *setup) updateMapping(ctx context.Context, stream string, mapping map[st
 	err := s.client.call(ctx, http.MethodPut, path+"?write_index_only=true", mapping, nil)
 	var refused *Error
 	if errors.As(err, &refused) && (refused.Status == http.StatusBadRequest || refused.Type == "mapper_exception") {
-		change.Action = Kept
-		change.Note = fmt.Sprintf("its mapping can't be changed in place (%s); POST /%s/_rollover starts an index with the new one", refused.Reason, stream)
+		if !mayRollOver {
+			change.Action = Kept
+			change.Note = fmt.Sprintf("its mapping can't be changed in place (%s); docs/backup.md tells how to reindex it", refused.Reason)
+			return change, nil
+		}
+		if _, err := s.client.RollOver(ctx, stream, 0, 0); err != nil {
+			return change, fmt.Errorf("its mapping can't be changed in place (%s): %w", refused.Reason, err)
+		}
+		change.Action = RolledOver
+		change.Note = fmt.Sprintf("a new index has the new mapping, which can't be had in place (%s)", refused.Reason)
 		return change, nil
 	}
 	if err != nil {

@@ -13,6 +13,9 @@ const (
 	Created   Action = "created"
 	Updated   Action = "updated"
 	Unchanged Action = "unchanged"
+	// RolledOver is a data stream that writes to a new index now, because its
+	// mapping could not be changed in place.
+	RolledOver Action = "rolled over"
 	// Kept marks what is not as it should be and was left alone; the note says
 	// why and what to do.
 	Kept Action = "kept"
@@ -55,7 +58,7 @@ func (s Summary) Count(a Action) int {
 // unchanged".
 func (s Summary) String() string {
 	var parts []string
-	for _, a := range []Action{Created, Updated, Unchanged, Kept} {
+	for _, a := range []Action{Created, Updated, RolledOver, Unchanged, Kept} {
 		if n := s.Count(a); n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, a))
 		}

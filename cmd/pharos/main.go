@@ -22,6 +22,7 @@ type cli struct {
 	Import    importCmd    `cmd:"" help:"Load an access log of another server into the traffic."`
 	Functions functionsCmd `cmd:"" help:"Print calls, errors and times of the measured functions."`
 	Load      loadCmd      `cmd:"" help:"Make steady traffic as users make it, and measure the answers."`
+	Retention retentionCmd `cmd:"" help:"What is too old or too large and goes: show it, or do it now."`
 	SLO       sloCmd       `cmd:"" name:"slo" help:"Service level objectives: standing, report, lint, export."`
 	Seed      seedCmd      `cmd:"" help:"Make demo users who follow each other and post."`
 	Watch     watchCmd     `cmd:"" help:"Watches: try on past data, list, run, acknowledge."`

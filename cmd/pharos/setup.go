@@ -13,12 +13,13 @@ import (
 	"pharos/kibana/kibanaapi"
 )
 
-// setupCmd prepares the stores that can't prepare themselves.
+// setupCmd prepares what can't prepare itself, and makes certificates.
 type setupCmd struct {
 	All           setupAll           `cmd:"" default:"withargs" help:"Prepare Elasticsearch and MongoDB (the default)."`
 	Elasticsearch setupElasticsearch `cmd:"" help:"Ingest pipelines, index templates, roles and accounts."`
 	MongoDB       setupMongoDB       `cmd:"" name:"mongodb" help:"Replica set and accounts."`
 	Kibana        setupKibana        `cmd:"" help:"Data views, dashboards and saved searches, over those of the same id."`
+	Certificates  setupCertificates  `cmd:"" help:"An authority of our own, and certificates of Elasticsearch and nginx that it signs. What is there and good stays."`
 }
 
 type setupAll struct {

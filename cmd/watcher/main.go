@@ -22,6 +22,9 @@ import (
 	"pharos/internal/env"
 	"pharos/internal/httpserver"
 	"pharos/internal/process"
+	"pharos/retention"
+	"pharos/retention/sweep"
+	"pharos/signals"
 	"pharos/slo"
 	"pharos/slo/rollup"
 	"pharos/watcher"
@@ -67,6 +70,8 @@ type config struct {
 	Outbox        outbox.Config
 	Watchdog      watchdog.Config
 	Shipped       shipped.Config
+	Retention     retention.Config
+	Signals       signals.Config
 	// ObjectivesDir holds the objectives, *.yaml; empty: there are none.
 	ObjectivesDir string `env:"OBJECTIVES_DIR"`
 }
@@ -74,7 +79,7 @@ type config struct {
 // Validate implements env.Validator.
 func (c *config) Validate() error {
 	var errs []error
-	for _, v := range []env.Validator{&c.Elasticsearch, &c.Scheduler, &c.History, &c.HTTP, &c.Email, &c.PagerDuty, &c.Slack, &c.Alerting, &c.Incidents, &c.Outbox, &c.Watchdog} {
+	for _, v := range []env.Validator{&c.Elasticsearch, &c.Scheduler, &c.History, &c.HTTP, &c.Email, &c.PagerDuty, &c.Slack, &c.Alerting, &c.Incidents, &c.Outbox, &c.Watchdog, &c.Retention, &c.Signals} {
 		errs = append(errs, v.Validate())
 	}
 	if c.DefaultThrottle < 0 {
@@ -122,9 +127,10 @@ func wire(_ context.Context, p *process.Process, cfg *config) (http.Handler, err
 			"webhook":      webhook.Parser(webhook.Deps{Renderer: renderer, Client: guarded}),
 		},
 	})
+	leases := lease.NewManager(cfg.Scheduler.Lease, store, p.Service.Node+"/"+rand.Text(), time.Now)
 	sched := scheduler.New(scheduler.Options{
 		Config: cfg.Scheduler, Store: store, Engine: engine,
-		Leases:   lease.NewManager(cfg.Scheduler.Lease, store, p.Service.Node+"/"+rand.Text(), time.Now),
+		Leases:   leases,
 		Executed: alerts.Executed, Node: p.Service.Node, NewID: uuid.NewString, Now: time.Now,
 		Tracer: p.Tracer, Metrics: scheduler.NewMetrics(p.Metrics), Report: report,
 	})
@@ -157,7 +163,15 @@ func wire(_ context.Context, p *process.Process, cfg *config) (http.Handler, err
 		Elasticsearch: es, Objectives: objectives, Stream: slo.RollupStream, Environment: p.Service.Environment, Log: p.Log, Now: time.Now,
 	}
 	p.Go("objectives", minutes.Run)
+	p.Go("signals", newSignals(p, es, cfg.Signals).Run)
 	p.Go("scheduler", sched.Run)
+	sweeper := &sweep.Sweeper{
+		Elasticsearch: es, Families: cfg.Retention.Families(), Records: cfg.Retention.Trimmed(), Every: cfg.Retention.Every,
+		// One process of all: the one that runs the watches of this name's shard.
+		May: func() bool { return leases.Holds(lease.Of("retention", cfg.Scheduler.Lease.Shards)) },
+		Now: time.Now, Log: p.Log, Metrics: sweep.NewMetrics(p.Metrics),
+	}
+	p.Go("retention", sweeper.Run)
 
 	incidents := newIncidents(es, alerts, cfg.Incidents, report)
 	p.Go("incidents", incidents.Run)

@@ -6,9 +6,7 @@ import (
 	"testing"
 
 	"pharos/console/kql"
-	"pharos/console/page"
 	"pharos/console/pagetest"
-	"pharos/elastic"
 )
 
 // answer is Elasticsearch's to the page's questions, as 8.19 writes it.
@@ -33,9 +31,12 @@ func answer(_ string, body map[string]any) (int, string) {
 	return 0, `{"aggregations":{"addresses":{"buckets":[{"key":"192.0.2.1","doc_count":100,"refused":{"doc_count":20},"failed":{"doc_count":5}}]}}}`
 }
 
-func stand(t *testing.T, answer pagetest.Elasticsearch) *pagetest.Console {
+func stand(t *testing.T, answer pagetest.Elasticsearch) *pagetest.Stand {
 	t.Helper()
-	return pagetest.New(t, func() elastic.Rights { return pagetest.Rights() }, answer, func(s *page.Site) error { return s.Add(Page()) })
+	s := pagetest.New(t)
+	s.Search = answer
+	s.Add(Page())
+	return s
 }
 
 func TestPage(t *testing.T) {
@@ -45,7 +46,7 @@ func TestPage(t *testing.T) {
 	if status != http.StatusOK {
 		t.Fatalf("%d %s", status, body)
 	}
-	for _, want := range []string{"/v1/sessions", "too many requests", "a&lt;b&gt;", "WordPress", "sqlmap", "25\u00a0%", "client.ip%3A%22192.0.2.1%22"} {
+	for _, want := range []string{"/v1/sessions", "too many requests", "a&lt;b&gt;", "WordPress", "sqlmap", "25 %", "client.ip%3A%22192.0.2.1%22"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("%q is not in the page", want)
 		}

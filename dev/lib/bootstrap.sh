@@ -40,7 +40,7 @@ install_packages() {
 		apt-get -q -o DPkg::Lock::Timeout=300 update ||
 			echo "apt-get update failed; going on with the lists that are here"
 		apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "$@"' sh "$@"
-	for unit in nginx redis-server mariadb; do
+	for unit in nginx redis-server mariadb docker; do
 		case " $* " in *" ${unit%-server}"*) as_root update-rc.d "$unit" disable ;; esac
 	done
 	if [[ -n $ours ]]; then

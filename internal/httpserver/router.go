@@ -39,7 +39,7 @@ func NewRouter(tel *obs.Telemetry, opts RouterOptions) *gin.Engine {
 		apmgin.Middleware(r, apmgin.WithTracer(tel.Tracer), apmgin.WithRequestIgnorer(isHousekeeping)),
 		traceID,
 		measure(tel.Metrics),
-		accessLog(tel.Log),
+		accessLog(tel.Log, tel.Metrics),
 		recovery(tel.Tracer),
 	)
 	r.NoRoute(func(c *gin.Context) { Problem(c, fault.New(fault.NotFound, "Nothing is served at this path.")) })

@@ -27,6 +27,11 @@ type Elasticsearch interface {
 // the difference, whose id is made of the minute and the number of its documents
 // so far, so that two that add the same difference add it once. Every figure is
 // the sum over documents.
+//
+// An id is known in one index only: where the stream begins a new index between
+// two processes' reading and writing, both may add the same difference. Who sees
+// that its documents went to another index than before therefore counts again at
+// once, and takes back what is too much.
 type Rollup struct {
 	Elasticsearch Elasticsearch
 	Objectives    []slo.Objective
@@ -34,6 +39,8 @@ type Rollup struct {
 	Environment   string
 	Log           *zap.Logger
 	Now           func() time.Time
+
+	index string // that took the last document
 }
 
 const (
@@ -145,8 +152,11 @@ func (r *Rollup) Count(ctx context.Context, o slo.Objective, from, to time.Time)
 		if to.Sub(from) > deep {
 			r.Log.Info("catching up with an objective", zap.String("slo", o.Name), zap.Time("from", begin), zap.Time("to", to))
 		}
-		if err := r.step(ctx, o, begin, end); err != nil {
-			return fmt.Errorf("count objective %s: %w", o.Name, err)
+		for moved := true; moved; {
+			var err error
+			if moved, err = r.step(ctx, o, begin, end); err != nil {
+				return fmt.Errorf("count objective %s: %w", o.Name, err)
+			}
 		}
 	}
 	return nil
@@ -174,18 +184,20 @@ type body struct {
 	Component   string  `json:"slo.component,omitempty"`
 }
 
-func (r *Rollup) step(ctx context.Context, o slo.Objective, from, to time.Time) error {
+// step counts a part of Count's time. It reports whether its documents went to
+// another index than those before.
+func (r *Rollup) step(ctx context.Context, o slo.Objective, from, to time.Time) (moved bool, err error) {
 	counted, err := count(ctx, r.Elasticsearch, o, from, to)
 	if err != nil {
-		return err
+		return false, err
 	}
 	// The revision is only right if all documents can be found.
 	if err := r.Elasticsearch.Refresh(ctx, r.Stream); err != nil {
-		return err
+		return false, err
 	}
 	before, err := r.written(ctx, o, from, to)
 	if err != nil {
-		return err
+		return false, err
 	}
 	var documents []elastic.Document
 	for m, c := range counted {
@@ -203,7 +215,7 @@ func (r *Rollup) step(ctx context.Context, o slo.Objective, from, to time.Time) 
 		}
 		text, err := json.Marshal(d)
 		if err != nil {
-			return fmt.Errorf("encode minute: %w", err)
+			return false, fmt.Errorf("encode minute: %w", err)
 		}
 		id := fmt.Sprintf("%s|%d|%s|%s|%s|%d", o.Name, m.at.Unix(), m.region, m.group, m.component, old.documents)
 		documents = append(documents, elastic.Document{ID: id, Body: text})
@@ -213,14 +225,17 @@ func (r *Rollup) step(ctx context.Context, o slo.Objective, from, to time.Time) 
 		n := min(batch, len(documents))
 		result, err := r.Elasticsearch.Create(ctx, r.Stream, documents[:n])
 		if err != nil {
-			return err
+			return false, err
 		}
 		if len(result.Refused) > 0 {
-			return fmt.Errorf("minute %s was refused: %s", result.Refused[0].ID, result.Refused[0].Reason)
+			return false, fmt.Errorf("minute %s was refused: %s", result.Refused[0].ID, result.Refused[0].Reason)
+		}
+		if result.Index != "" && result.Index != r.index {
+			r.index, moved = result.Index, true
 		}
 		documents = documents[n:]
 	}
-	return nil
+	return moved, nil
 }
 
 // written reads what is written of the objective's minutes.

@@ -1,6 +1,7 @@
 package rollup_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -159,6 +160,59 @@ func TestMinutesAreCountedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("late data, counted by two", 3)
+}
+
+// between is an Elasticsearch where something happens between a rollup's reading
+// and its writing.
+type between struct {
+	*elastic.Client
+	before func()
+}
+
+func (b *between) Create(ctx context.Context, target string, documents []elastic.Document) (elastic.CreateResult, error) {
+	if happen := b.before; happen != nil {
+		b.before = nil
+		happen()
+	}
+	return b.Client.Create(ctx, target, documents)
+}
+
+// Two processes count the same minute, and the stream begins a new index between
+// the one's reading and writing: an id of the old index does not stop the second.
+func TestRollOverDoublesNothing(t *testing.T) {
+	w := newWorld(t)
+	o := load(t, "route-availability")
+	o.Indicator.Ratio.Total.Index, o.Indicator.Ratio.Bad.Index = w.events, w.events
+	to := now.Truncate(time.Minute)
+	from := to.Add(-10 * time.Minute)
+	w.add(w.events, from.Add(10*time.Second), 20, request(200, "/v1/feed"))
+	w.add(w.events, from.Add(20*time.Second), 5, request(503, "/v1/feed"))
+	first, second := w.rollup(now), w.rollup(now)
+	second.Elasticsearch = &between{w.es, func() {
+		if err := first.Count(t.Context(), o, from, to); err != nil {
+			t.Error(err)
+		}
+		if _, err := w.es.RollOver(t.Context(), w.rolls, 0, 0); err != nil {
+			t.Error(err)
+		}
+	}}
+	if err := second.Count(t.Context(), o, from, to); err != nil {
+		t.Fatal(err)
+	}
+	want := slo.Count{Good: 20, Total: 25}
+	if got := w.standing(o, now)[0].Window; got != want {
+		t.Errorf("after the roll-over %+v, want %+v", got, want)
+	}
+	// The doubled document and what takes it back stand in the new index.
+	if n := w.documents(); n != 3 {
+		t.Errorf("%d documents", n)
+	}
+	if err := first.Count(t.Context(), o, from, to); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.standing(o, now)[0].Window; got != want {
+		t.Errorf("counted again %+v, want %+v", got, want)
+	}
 }
 
 func TestCountersGrow(t *testing.T) {
