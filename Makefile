@@ -38,6 +38,9 @@ test-compose: ## docker-compose.yml, whole, in a Docker daemon of its own, with 
 kibana: ## write what Kibana imports anew, from package kibana (a test fails on a difference)
 	@go run ./kibana/generate
 
+test-kibana: ## what Kibana's panels ask, asked of a stack of its own (minutes; not part of make test)
+	@PHAROS_KIBANA=1 dev/with-stack go test -count=1 -timeout 15m -run '^TestKibanasQuestionsHaveAnswers$$' ./e2e
+
 lint: ## vet, golangci-lint, gofmt and shellcheck
 	@dev/lint
 
@@ -50,4 +53,4 @@ bench: ## what the goals name, measured on servers of its own: docs/benchmarks.m
 bench-console: ## the console's pages over 5,000,000 log lines (about 20 minutes)
 	@PHAROS_BENCH=1 dev/with-stack go test -count=1 -timeout 60m -v -run '^TestConsole$$' ./bench
 
-.PHONY: help kibana up down status logs clean build test test-oracle test-kafka test-compose lint fuzz bench bench-console
+.PHONY: help kibana test-kibana up down status logs clean build test test-oracle test-kafka test-compose lint fuzz bench bench-console
