@@ -30,7 +30,7 @@ test-oracle: ## watches on Elastic's own Watcher and on ours, answers compared
 	@dev/with-stack dev/with-oracle go test -count=1 -timeout 15m ./watcher/...
 
 test-kafka: ## shop events and log lines over Kafka, an outage of Elasticsearch included (minutes; not part of make test)
-	@BUS=kafka dev/with-stack go test -count=1 ./e2e -run '^(TestShopEventsAreCounted|TestCapacitySignals|TestShippingSurvivesAnOutageAndRotation)$$'
+	@BUS=kafka dev/with-stack go test -count=1 ./filebeat ./e2e -run '^(TestOverKafkaNothingIsLostAndNothingIsDouble|TestShopEventsAreCounted|TestCapacitySignals|TestShippingSurvivesAnOutageAndRotation)$$'
 
 test-compose: ## docker-compose.yml, whole, in a Docker daemon of its own, with stand-ins for images (root; docs/docker.md)
 	@dev/test-compose
@@ -44,6 +44,12 @@ test-kibana: ## what Kibana's panels ask, asked of a stack of its own (minutes; 
 lint: ## vet, golangci-lint, gofmt and shellcheck
 	@dev/lint
 
+vuln: ## known vulnerabilities of all modules (NOT RUN, and exit code 69, without Go's database)
+	@dev/vuln
+
+sbom: ## what Pharos is made of, with licences: var/sbom.cdx.json (CycloneDX)
+	@dev/sbom
+
 fuzz: ## fuzz what parses a stranger's input, FUZZTIME=60s for each
 	@dev/fuzz
 
@@ -53,4 +59,4 @@ bench: ## what the goals name, measured on servers of its own: docs/benchmarks.m
 bench-console: ## the console's pages over 5,000,000 log lines (about 20 minutes)
 	@PHAROS_BENCH=1 dev/with-stack go test -count=1 -timeout 60m -v -run '^TestConsole$$' ./bench
 
-.PHONY: help kibana test-kibana up down status logs clean build test test-oracle test-kafka test-compose lint fuzz bench bench-console
+.PHONY: help kibana test-kibana up down status logs clean build test test-oracle test-kafka test-compose lint fuzz bench bench-console vuln sbom

@@ -373,7 +373,7 @@ func TestProfiles(t *testing.T) {
 	if _, ok := core["kafka"]; ok || len(core) < 19 {
 		t.Errorf("without a profile: %v", slices.Sorted(maps.Keys(core)))
 	}
-	if _, ok := with["kafka"]; !ok || len(with) != len(core)+1 {
+	if _, ok := with["kafka"]; !ok || len(with) != len(core)+2 {
 		t.Errorf("with the profile kafka: %v", slices.Sorted(maps.Keys(with)))
 	}
 	for name, s := range with {

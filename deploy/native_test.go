@@ -41,11 +41,9 @@ func natives(t *testing.T) map[string][]string {
 // another part, it stands here with the reason.
 func TestSameProcessesAsTheNativeRun(t *testing.T) {
 	t.Parallel()
-	services := load(t).Services
+	services := everything(t)
 	onlyNative := map[string]string{
-		"nginx-rotate":   "runs in nginx's container",
-		"kafka":          "in Docker, a profile",
-		"filebeat-queue": "in Docker, Filebeat writes to Elasticsearch by itself",
+		"nginx-rotate": "runs in nginx's container",
 	}
 	onlyDocker := map[string]string{
 		"apm-server":         "natively intake takes what agents send, too",
@@ -75,12 +73,12 @@ func TestSameProcessesAsTheNativeRun(t *testing.T) {
 
 func TestSameVariablesAsTheNativeRun(t *testing.T) {
 	t.Parallel()
-	services := load(t).Services
+	services := everything(t)
 	// The official images have names of their own for these.
 	images := []string{"elasticsearch", "redis", "mysql", "mongodb", "kafka"}
 	otherwise := map[string][]string{
-		"setup-elasticsearch": {"INTAKE_PASSWORD"}, "filebeat": {"KAFKA_PASSWORD"},
-		"intake": {"ELASTIC_APM_SECRET_TOKEN"}, // an intake does not trace itself
+		"filebeat": {"KAFKA_PASSWORD"},           // it writes to Elasticsearch by itself
+		"intake":   {"ELASTIC_APM_SECRET_TOKEN"}, // an intake does not trace itself
 	}
 	checked := 0
 	for name, variables := range natives(t) {

@@ -86,6 +86,14 @@ func TestConsoleByKeysAlone(t *testing.T) {
 		return ""
 	})
 
+	b.walkByKeys(a.requestID(), "GET /v1/feed")
+}
+
+// walkByKeys goes from the sign-in to the trace of a request, and touches no
+// mouse.
+func (b *browser) walkByKeys(requestID, name string) {
+	t := b.t
+	t.Helper()
 	b.open("/")
 	if f := b.focused(); f.ID != "user" {
 		t.Errorf("the sign-in begins at %+v", f)
@@ -114,7 +122,7 @@ func TestConsoleByKeysAlone(t *testing.T) {
 	if f := b.focused(); f.ID != "q" || f.Text != "" {
 		t.Errorf("/ leads to %+v", f)
 	}
-	b.keys("http.request.id:" + a.requestID())
+	b.keys("http.request.id:" + requestID)
 	b.follow(chromedp.KeyEvent(kb.Enter), "#rows tr[data-row]")
 	for _, step := range []struct {
 		key string
@@ -131,7 +139,7 @@ func TestConsoleByKeysAlone(t *testing.T) {
 	b.tabTo("Trace", 5)
 	b.follow(chromedp.KeyEvent(kb.Enter), ".waterfall")
 	b.keys("j")
-	if f := b.focused(); f.Row != 0 || !strings.Contains(strings.ReplaceAll(f.Text, "\u00a0", " "), "GET /v1/feed") {
+	if f := b.focused(); f.Row != 0 || !strings.Contains(strings.ReplaceAll(f.Text, "\u00a0", " "), name) {
 		t.Errorf("j leads to %+v", f)
 	}
 	b.keys(kb.Enter)

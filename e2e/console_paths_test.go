@@ -116,10 +116,24 @@ func TestConsoleNumberToSpan(t *testing.T) {
 	b.shot("span")
 }
 
-// TestConsoleFunctionsPath narrows the functions down to one, sorts them, and
-// goes from the jobs to their log.
-func TestConsoleFunctionsPath(t *testing.T) {
+// TestConsolePaths goes the way of who reads each of these pages.
+func TestConsolePaths(t *testing.T) {
 	s := open(t)
+	product := sell(t, s) // it is counted when its minute has ended: the shop comes last
+	for _, path := range []struct {
+		name string
+		walk func(*testing.T, *stack)
+	}{
+		{"functions", functionsPath}, {"capacity", capacityPath}, {"security", securityPath}, {"incidents", incidentsPath},
+		{"shop", func(t *testing.T, s *stack) { shopPath(t, s, product) }},
+	} {
+		t.Run(path.name, func(t *testing.T) { path.walk(t, s) })
+	}
+}
+
+// functionsPath narrows the functions down to one, sorts them, and goes from the
+// jobs to their log.
+func functionsPath(t *testing.T, s *stack) {
 	c := newClient(s)
 	u := c.signUp(t, "functions")
 	c.want(t, http.StatusOK, "GET", "/v1/feed", "", u.auth()...)
@@ -156,10 +170,9 @@ func TestConsoleFunctionsPath(t *testing.T) {
 	})
 }
 
-// TestConsoleCapacityPath picks another time, looks at what has no limit, and
-// drags over a chart.
-func TestConsoleCapacityPath(t *testing.T) {
-	open(t)
+// capacityPath picks another time, looks at what has no limit, and drags over a
+// chart.
+func capacityPath(t *testing.T, _ *stack) {
 	b := newBrowser(t, 1400, 1000)
 	b.signIn("oncall", "/capacity")
 	eventually(t, 2*arrival, "the host and the processes", func() string {
@@ -203,14 +216,13 @@ func (b *browser) drag(selector string, from, to float64) {
 	}, "h1")
 }
 
-// TestConsoleSecurityPath guesses a password and looks around as a scanner does,
-// and follows each number to its lines.
-func TestConsoleSecurityPath(t *testing.T) {
-	s := open(t)
+// securityPath guesses a password and looks around as a scanner does, and follows
+// each number to its lines.
+func securityPath(t *testing.T, s *stack) {
 	c := newClient(s)
 	handle := "guessed_" + random(t)
 	for n := range 5 {
-		c.want(t, http.StatusUnauthorized, "POST", "/v1/sessions", fmt.Sprintf(`{"handle":%q,"password":"guess %d"}`, handle, n))
+		c.want(t, http.StatusUnauthorized, "POST", "/v1/sessions", fmt.Sprintf(`{"handle":%q,"password":"guess %d"}`, handle, n), "User-Agent", handle)
 	}
 	scanner := func(path string) {
 		t.Helper()
@@ -229,6 +241,9 @@ func TestConsoleSecurityPath(t *testing.T) {
 	b := newBrowser(t, 1400, 1000)
 	b.signIn("oncall", "/security")
 	eventually(t, arrival, "the guesses and the scanner", func() string {
+		if failed, refused := s.search(t, "logs-pharos-default", term("user.name", handle)), s.search(t, "logs-nginx.access-default", term("user_agent.original", handle)); len(failed) < 5 || len(refused) < 5 {
+			return fmt.Sprintf("%d failures, %d refusals%s", len(failed), len(refused), s.tail("filebeat/*"))
+		}
 		b.open("/security")
 		text := b.text("main")
 		for _, want := range []string{handle, "WordPress", "sqlmap", "/v1/sessions"} {
@@ -282,10 +297,9 @@ func record(t *testing.T, change string) {
 	}
 }
 
-// TestConsoleIncidentsPath opens an incident by hand, finds it in the list, reads
-// on, and closes it.
-func TestConsoleIncidentsPath(t *testing.T) {
-	open(t)
+// incidentsPath opens an incident by hand, finds it in the list, reads on, and
+// closes it.
+func incidentsPath(t *testing.T, _ *stack) {
 	title, version := "Trouble "+random(t), "v-"+random(t)
 	record(t, fmt.Sprintf(`{"kind":"deploy","service":"api","version":%q}`, version))
 	b := newBrowser(t, 1400, 1000)
@@ -329,10 +343,9 @@ func TestConsoleIncidentsPath(t *testing.T) {
 	})
 }
 
-// TestConsoleShopPath sells a thing and finds it: the figures, the products, and
-// the requests that brought the events.
-func TestConsoleShopPath(t *testing.T) {
-	s := open(t)
+// sell sends the events of one sale, and returns what was sold.
+func sell(t *testing.T, s *stack) string {
+	t.Helper()
 	c := newClient(s)
 	u := c.signUp(t, "seller")
 	product := "lamp-" + random(t)
@@ -341,6 +354,12 @@ func TestConsoleShopPath(t *testing.T) {
 		batch = append(batch, fmt.Sprintf(`{"specversion":"1.0","id":"%d","source":"/e2e/%s","type":%q,"data":{"session_id":%q,"product_id":%q,"category":"lamps","country":"DE","price":"12.50","currency":"EUR","quantity":2,"amount":"25.00","order_id":%q}}`, n, product, kind, product, product, product))
 	}
 	c.want(t, http.StatusAccepted, "POST", "/v1/events", "["+strings.Join(batch, ",")+"]", append(u.auth(), "Content-Type", "application/cloudevents-batch+json")...)
+	return product
+}
+
+// shopPath finds what was sold: the figures, the products, and the requests that
+// brought the events.
+func shopPath(t *testing.T, s *stack, product string) {
 	b := newBrowser(t, 1400, 1000)
 	b.signIn("oncall", "/shop")
 	eventually(t, 4*time.Minute, "the product's minute", func() string {

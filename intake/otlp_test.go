@@ -18,6 +18,13 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	sdkresource "go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	oteltrace "go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -37,13 +44,17 @@ func resource(r pcommon.Resource) {
 }
 
 func spans(n int) ptraceotlp.ExportRequest {
+	return spansOf(n, pcommon.TraceID{0x0a, 0xf7, 0x65, 0x19, 0x16, 0xcd, 0x43, 0xdd, 0x84, 0x48, 0xeb, 0x21, 0x1c, 0x80, 0x31, 0x9c})
+}
+
+func spansOf(n int, id pcommon.TraceID) ptraceotlp.ExportRequest {
 	all := ptrace.NewTraces()
 	rs := all.ResourceSpans().AppendEmpty()
 	resource(rs.Resource())
 	list := rs.ScopeSpans().AppendEmpty().Spans()
 	for i := range n {
 		s := list.AppendEmpty()
-		s.SetTraceID(pcommon.TraceID{0x0a, 0xf7, 0x65, 0x19, 0x16, 0xcd, 0x43, 0xdd, 0x84, 0x48, 0xeb, 0x21, 0x1c, 0x80, 0x31, 0x9c})
+		s.SetTraceID(id)
 		s.SetSpanID(pcommon.SpanID{0, 0, 0, 0, 0, 0, 0, byte(i + 1)})
 		s.SetName("GET /invoices")
 		s.SetKind(ptrace.SpanKindServer)
@@ -285,4 +296,58 @@ func TestOTLPOverGRPC(t *testing.T) {
 		t.Errorf("while it stops: %v", err)
 	}
 	s.es.wait(t, 4)
+}
+
+// TestOpenTelemetrySDK sends by OpenTelemetry's own SDK, over HTTP and over gRPC,
+// within a trace that one of our processes has begun.
+func TestOpenTelemetrySDK(t *testing.T) {
+	s := start(t, logSettings())
+	_, addr := s.grpc(t)
+	traceID, err := oteltrace.TraceIDFromHex(otelTrace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := oteltrace.NewSpanContext(oteltrace.SpanContextConfig{TraceID: traceID, SpanID: oteltrace.SpanID{7}, TraceFlags: oteltrace.FlagsSampled, Remote: true})
+	n := 0
+	for name, client := range map[string]otlptrace.Client{
+		"over-http": otlptracehttp.NewClient(otlptracehttp.WithEndpointURL(s.URL+"/v1/traces"), otlptracehttp.WithCompression(otlptracehttp.GzipCompression),
+			otlptracehttp.WithHeaders(map[string]string{"Authorization": "ApiKey " + logKey})),
+		"over-grpc": otlptracegrpc.NewClient(otlptracegrpc.WithEndpoint(addr), otlptracegrpc.WithInsecure(), otlptracegrpc.WithCompressor("gzip"),
+			otlptracegrpc.WithHeaders(map[string]string{"authorization": "Bearer " + token})),
+	} {
+		exporter, err := otlptrace.New(t.Context(), client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(exporter), sdktrace.WithResource(sdkresource.NewSchemaless(
+			attribute.String("service.name", name), attribute.String("telemetry.sdk.language", "go"), attribute.String("telemetry.sdk.name", "opentelemetry"))))
+		ctx, server := provider.Tracer("test").Start(oteltrace.ContextWithRemoteSpanContext(t.Context(), ours), "GET /invoices", oteltrace.WithSpanKind(oteltrace.SpanKindServer))
+		_, inner := provider.Tracer("test").Start(ctx, "count", oteltrace.WithSpanKind(oteltrace.SpanKindInternal))
+		inner.End()
+		server.End()
+		if err := provider.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		for _, d := range s.es.wait(t, n+2)[n:] {
+			n++
+			of := func(path ...string) any {
+				var v any = d.Document
+				for _, p := range path {
+					m, _ := v.(map[string]any)
+					v = m[p]
+				}
+				return v
+			}
+			parent := ours.SpanID().String()
+			if of("transaction", "type") == nil {
+				parent = server.SpanContext().SpanID().String()
+			}
+			if d.Index != "traces-apm-default" || of("trace", "id") != otelTrace || of("parent", "id") != parent || of("service", "name") != name || of("agent", "name") != "opentelemetry/go" {
+				t.Errorf("%s: %v", d.Index, d.Document)
+			}
+		}
+		if got := s.metric(t, "pharos_intake_events_accepted_total", "type", "transaction"); got != float64(n)/2 {
+			t.Errorf("%v transactions of %d events", got, n)
+		}
+	}
 }

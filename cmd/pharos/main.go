@@ -25,6 +25,7 @@ type cli struct {
 	Retention retentionCmd `cmd:"" help:"What is too old or too large and goes: show it, or do it now."`
 	SLO       sloCmd       `cmd:"" name:"slo" help:"Service level objectives: standing, report, lint, export."`
 	Seed      seedCmd      `cmd:"" help:"Make demo users who follow each other and post."`
+	Vuln      vulnCmd      `cmd:"" help:"Known vulnerabilities of what our programs are built from: see make vuln."`
 	Watch     watchCmd     `cmd:"" help:"Watches: try on past data, list, run, acknowledge."`
 
 	JSON    bool             `help:"Print results as JSON." env:"PHAROS_JSON"`

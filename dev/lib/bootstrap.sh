@@ -94,6 +94,7 @@ tool_binaries() {
 	beats) say filebeat=./filebeat heartbeat=./heartbeat metricbeat=./metricbeat ;;
 	process-compose) say process-compose=github.com/f1bonacc1/process-compose/src ;;
 	lint) say golangci-lint=github.com/golangci/golangci-lint/v2/cmd/golangci-lint ;;
+	vuln) say govulncheck=golang.org/x/vuln/cmd/govulncheck ;;
 	compose) say docker-compose=github.com/docker/compose/v2/cmd ;;
 	esac
 }

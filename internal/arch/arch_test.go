@@ -22,6 +22,7 @@ const module = "pharos/"
 var may = map[string][]string{
 	// thinking
 	"tasks":             {},
+	"vulnscan":          {},
 	"feed":              {"funcmetrics"},
 	"funcmetrics":       {},
 	"jobs":              {"jobs/bigdec", "tasks"},
@@ -97,7 +98,7 @@ var may = map[string][]string{
 	"console/operatorapi":   {},
 	"console/page":          {"console/session", "elastic"},
 	"console/pagetest":      {"console/page", "console/session", "console/watcherapi", "elastic"},
-	"console/security":      {"console/page", "console/series", "console/session", "elastic"},
+	"console/security":      {"console/page", "console/series", "console/session", "elastic", "vulnscan"},
 	"console/series":        {"console/page", "elastic"},
 	"console/session":       {"elastic"},
 	"console/slos":          {"console/kql", "console/page", "console/session", "slo", "slo/rollup", "watcher/document"},
@@ -120,7 +121,7 @@ var may = map[string][]string{
 	"cmd/intake":    {"intake", "elastic"},
 	"cmd/ingest":    {"funcmetrics", "funcmetrics/redisqueue", "shop", "shop/busconn", "shop/mongostore"},
 	"cmd/analytics": {"elastic", "funcmetrics", "funcmetrics/redisqueue", "shop", "shop/busconn", "shop/mongostore"},
-	"cmd/pharos":    {"accesslog", "elastic", "feed/mongostore", "incident", "kibana/kibanaapi", "load", "retention", "retention/sweep", "shop", "shop/busconn", "slo", "slo/rollup", "watcher/action/pagerduty", "watcher/action/slack", "watcher/alert", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/httpcall", "watcher/outbox", "watcher/replay"},
+	"cmd/pharos":    {"accesslog", "elastic", "feed/mongostore", "incident", "kibana/kibanaapi", "load", "retention", "retention/sweep", "shop", "shop/busconn", "slo", "slo/rollup", "vulnscan", "watcher/action/pagerduty", "watcher/action/slack", "watcher/alert", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/httpcall", "watcher/outbox", "watcher/replay"},
 	"cmd/console":   {"console/alerts", "console/assets", "console/capacity", "console/functions", "console/incidents", "console/logs", "console/operatorapi", "console/overview", "console/page", "console/security", "console/services", "console/session", "console/shop", "console/slos", "console/statuspage", "console/support", "console/traces", "console/uptime", "console/watcherapi", "elastic", "slo"},
 	"cmd/watcher":   {"elastic", "incident", "incident/incidentstore", "retention", "retention/sweep", "signals", "slo", "slo/rollup", "watcher", "watcher/action/email", "watcher/action/index", "watcher/action/logging", "watcher/action/pagerduty", "watcher/action/slack", "watcher/action/webhook", "watcher/alert", "watcher/alerthttp", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/esstore", "watcher/httpcall", "watcher/lease", "watcher/mustache", "watcher/outbox", "watcher/pagerdutyhook", "watcher/scheduler", "watcher/shipped", "watcher/viewstore", "watcher/watchdog", "watcher/watcherhttp"},
 }

@@ -37,6 +37,7 @@ func NewRouter(tel *obs.Telemetry, opts RouterOptions) *gin.Engine {
 	r.Use(
 		requestID,
 		apmgin.Middleware(r, apmgin.WithTracer(tel.Tracer), apmgin.WithRequestIgnorer(isHousekeeping)),
+		hideSecrets,
 		traceID,
 		measure(tel.Metrics),
 		accessLog(tel.Log, tel.Metrics),

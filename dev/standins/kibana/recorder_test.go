@@ -10,6 +10,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"pharos/kibana/kibanaapi"
 )
 
 func stand(t *testing.T) *httptest.Server {
@@ -148,5 +150,21 @@ func TestSpacesAndRules(t *testing.T) {
 		if status, answer := call(t, server, c.method, c.path, "application/json", c.body, nil); status != c.status {
 			t.Errorf("%s %s: %d %s, want %d", c.method, c.path, status, answer, c.status)
 		}
+	}
+}
+
+// What the set-up of this repository sends is taken, at once and again.
+func TestTakesWhatTheSetUpSends(t *testing.T) {
+	server := stand(t)
+	for range 2 {
+		for _, space := range []string{"", "operations"} {
+			summary, err := kibanaapi.Load(t.Context(), kibanaapi.Config{URL: server.URL, Password: "right"}, kibanaapi.Options{Space: space, Rules: true})
+			if err != nil || len(summary.Failures) > 0 || summary.Imported < 20 || summary.Rules == 0 {
+				t.Fatalf("%q: %v %+v", space, err, summary)
+			}
+		}
+	}
+	if _, err := kibanaapi.Load(t.Context(), kibanaapi.Config{URL: server.URL, Password: "wrong"}, kibanaapi.Options{}); err == nil {
+		t.Error("a wrong password is taken")
 	}
 }
