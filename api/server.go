@@ -115,7 +115,7 @@ const (
 
 // NewServer returns the server with the given settings.
 func NewServer(cfg *Config, parts Parts, metrics *resilience.Metrics, tel *obs.Telemetry, now func() time.Time) (*Server, error) {
-	keys, err := feedhttp.NewKeys(cfg.InternalKey, now)
+	keys, err := feedhttp.NewKeys(cfg.InternalKey, nil, now)
 	if err != nil {
 		return nil, err
 	}

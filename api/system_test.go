@@ -116,7 +116,7 @@ func (s *system) addFeed(t testing.TB, i int, mongoCfg mongostore.Config, mysqlC
 	t.Helper()
 	tel := s.discard(t, "feed")
 	metrics := resilience.NewMetrics(tel.Metrics)
-	keys, err := feedhttp.NewKeys(internalKey, time.Now)
+	keys, err := feedhttp.NewKeys(internalKey, nil, time.Now)
 	check(t, err)
 	hasher, err := feed.NewHasher(2)
 	check(t, err)

@@ -35,6 +35,7 @@ func TestRealElasticsearch(t *testing.T) {
 	t.Run("guard", w.guard)
 	t.Run("mappings don't explode", w.explosion)
 	t.Run("metric names overlap", w.overlap)
+	t.Run("snapshots", w.snapshots)
 	t.Run("rights", w.rights)
 	t.Run("rights in use", w.rightsInUse)
 	t.Run("go-docappender writes as the intake", w.docappender)

@@ -30,9 +30,11 @@ import (
 var version = "dev" // set by the linker
 
 type config struct {
-	InternalKey env.Secret    `env:"INTERNAL_KEY,required,notEmpty"`
-	SessionTTL  time.Duration `env:"SESSION_TTL" envDefault:"24h"`
-	KeysPerUser int           `env:"API_KEYS_PER_USER" envDefault:"20"`
+	InternalKey env.Secret `env:"INTERNAL_KEY,required,notEmpty"`
+	// InternalFormerKeys are accepted, too, while INTERNAL_KEY is changed.
+	InternalFormerKeys []env.Secret  `env:"INTERNAL_FORMER_KEYS"`
+	SessionTTL         time.Duration `env:"SESSION_TTL" envDefault:"24h"`
+	KeysPerUser        int           `env:"API_KEYS_PER_USER" envDefault:"20"`
 	// RequestTimeout is the longest that a request may take; api's is longer.
 	RequestTimeout  time.Duration `env:"FEED_REQUEST_TIMEOUT" envDefault:"4s"`
 	MaxInFlight     int           `env:"FEED_MAX_IN_FLIGHT" envDefault:"256"`
@@ -64,7 +66,7 @@ func (c *config) Validate() error {
 func main() { os.Exit(process.Main("feed", version, wire)) }
 
 func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, error) {
-	keys, err := feedhttp.NewKeys(cfg.InternalKey, time.Now)
+	keys, err := feedhttp.NewKeys(cfg.InternalKey, cfg.InternalFormerKeys, time.Now)
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,8 @@ var version = "dev" // set by the linker
 
 type cli struct {
 	Alerts    alertsCmd    `cmd:"" help:"Alerts, acknowledgements, silences, maintenance."`
+	Backup    backupCmd    `cmd:"" help:"Make a backup; list and check backups."`
+	Restore   restoreCmd   `cmd:"" help:"Bring a backup back into empty stores (make restore)."`
 	Change    changeCmd    `cmd:"" help:"Deploys and settings, as incidents name them."`
 	Setup     setupCmd     `cmd:"" help:"Prepare Elasticsearch, MongoDB and Kibana. May be run again at any time."`
 	DLQ       dlqCmd       `cmd:"" name:"dlq" help:"Events that a consumer gave up."`

@@ -7,6 +7,11 @@
 # the processes that watch it.
 readonly EDGES_FIRST=(nginx "api-1 api-2" "feed-1 feed-2")
 
+# Our own processes in the order in which they are restarted while all goes on:
+# each pair one after the other, and who is asked after who asks.
+# shellcheck disable=SC2034 # for the scripts that source this
+readonly RESTART_ORDER=(api-1 api-2 feed-1 feed-2 jobs ingest analytics intake watcher console)
+
 # ---- Who runs it ---------------------------------------------------------------
 
 # choose_runner sets RUNNER, what a command is started with to run as the stack's
@@ -72,6 +77,7 @@ derive_settings() {
 	derive PHAROS_BEATS "$(tool_dir beats)"
 	derive PHAROS_LOG_DIR "$PHAROS_STATE/logs/pharos"
 	derive NGINX_LOG_DIR "$PHAROS_STATE/logs/nginx"
+	derive BACKUP_DIR "${BACKUP_DIR:-$PHAROS_STATE/backup}"
 
 	derive PHAROS_URL "http://$host:$NGINX_PORT"
 	derive NGINX_URL "$PHAROS_URL"
@@ -103,16 +109,18 @@ derive_settings() {
 
 # prepare_state makes the folders, owned by the stack's user.
 prepare_state() {
-	local user
+	local user repository=${BACKUP_DIR:-$PHAROS_STATE/backup}/elasticsearch
 	choose_runner
-	mkdir -p "$PHAROS_STATE"/{bin,data,run/tmp,logs/{nginx,pharos}}
+	mkdir -p "$PHAROS_STATE"/{bin,data,run/tmp,logs/{nginx,pharos}} "$repository"
 	chmod 711 "$PHAROS_STATE"
 	if ((${#RUNNER[@]})); then
 		user=$("${RUNNER[@]}" id -u)
 		[[ $(stat -c %u "$PHAROS_STATE/data") == "$user" ]] ||
 			chown -R "$user:$("${RUNNER[@]}" id -g)" "$PHAROS_STATE"/{data,run,logs}
+		[[ $(stat -c %u "$repository") == "$user" ]] ||
+			chown -R "$user:$("${RUNNER[@]}" id -g)" "$repository"
 	fi
-	chmod 700 "$PHAROS_STATE"/{data,run}
+	chmod 700 "$PHAROS_STATE"/{data,run} "$repository"
 }
 
 # ---- Processes by their records: "id, moment of its start" --------------------------
@@ -137,6 +145,22 @@ processes() {
 		[.name, .status, (.is_ready | gsub(" "; "-")), .has_ready_probe, .restarts, .exit_code, .pid, .mem] | join(" ")'
 }
 
+# restart_process NAME restarts one process and waits until it is ready.
+restart_process() {
+	local before name status health probed pid deadline=$((EPOCHSECONDS + 150))
+	before=$(processes | awk -v name="$1" '$1 == name { print $7 }')
+	ask POST "/process/restart/$1" >/dev/null || die "the supervisor does not restart $1: see $PHAROS_STATE/logs/process-compose.log"
+	while ((EPOCHSECONDS < deadline)); do
+		read -r name status health probed _ _ pid _ < <(processes | grep "^$1 ") || true
+		if [[ $pid != "$before" && $status == Running && ($health == Ready || $probed == false) ]]; then
+			return 0
+		fi
+		sleep 0.3
+	done
+	last_lines "$1"
+	die "$1 is not ready after its restart"
+}
+
 # last_lines NAME prints how each of a process's logs ends.
 last_lines() {
 	local file
@@ -150,9 +174,11 @@ last_lines() {
 
 # ---- Start, wait, stop ----------------------------------------------------------------
 
+# start_stack PROCESS… starts the stack, or only these and what they wait for.
 start_stack() {
 	local name settings=()
 	open_closed_folders
+	rm -f "$PHAROS_STATE/run/changed-secrets"
 	for name in $(setting_names) "${DERIVED[@]}"; do
 		is_secret "$name" || settings+=("$name=${!name}")
 	done
@@ -174,10 +200,10 @@ start_stack() {
 			LANG=C.UTF-8 TZ=UTC PC_PROC_NAME=process-compose "${RUNNER[@]}" sh -c '
 			. "$PHAROS_ROOT/dev/run/lib.sh"
 			unset NODE_NAME PC_PROC_NAME
-			exec "$0" up -f "$PHAROS_ROOT/dev/process-compose.yaml" -e "$PHAROS_STATE/run/env" -t=false \
+			exec "$0" up "$@" -f "$PHAROS_ROOT/dev/process-compose.yaml" -e "$PHAROS_STATE/run/env" -t=false \
 				-U -u process-compose.sock --ordered-shutdown \
 				-L "$PHAROS_STATE/logs/process-compose.log" >/dev/null 2>"$PHAROS_STATE/logs/process-compose.err"' \
-			"$PROCESS_COMPOSE"
+			"$PROCESS_COMPOSE" "$@"
 	) </dev/null >/dev/null 2>&1 &
 	# This shell need not hear of its end.
 	disown

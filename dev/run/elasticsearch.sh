@@ -17,6 +17,7 @@ cluster.name: pharos
 node.name: elasticsearch-1
 path.data: $data/data
 path.logs: $PHAROS_STATE/logs/elasticsearch
+path.repo: $BACKUP_DIR/elasticsearch
 network.host: 127.0.0.1
 http.port: $ELASTICSEARCH_PORT
 transport.port: 0

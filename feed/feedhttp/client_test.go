@@ -19,7 +19,7 @@ import (
 
 func newClient(t *testing.T, bases ...string) *feedhttp.Client {
 	t.Helper()
-	keys, err := feedhttp.NewKeys("0123456789abcdef0123456789abcdef0123456789abcdef", time.Now)
+	keys, err := feedhttp.NewKeys("0123456789abcdef0123456789abcdef0123456789abcdef", nil, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,19 +42,28 @@ type identityClaims struct {
 
 // Keys signs and checks the tokens of the wire.
 type Keys struct {
-	key []byte
-	now func() time.Time
+	key    []byte
+	former [][]byte // accepted, too
+	now    func() time.Time
 }
 
 const minKey = 32 // bytes: as long as the hash of HS256
 
-// NewKeys returns the keys made from INTERNAL_KEY, which must have at least 32
-// characters.
-func NewKeys(internal env.Secret, now func() time.Time) (*Keys, error) {
+// NewKeys returns the keys made from INTERNAL_KEY, which signs, and from
+// INTERNAL_FORMER_KEYS, whose tokens are accepted as well, so that the key can be
+// changed in one process after another. Each must have at least 32 characters.
+func NewKeys(internal env.Secret, former []env.Secret, now func() time.Time) (*Keys, error) {
 	if len(internal.Reveal()) < minKey {
 		return nil, fmt.Errorf("INTERNAL_KEY must have at least %d characters", minKey)
 	}
-	return &Keys{[]byte(internal.Reveal()), now}, nil
+	k := &Keys{key: []byte(internal.Reveal()), now: now}
+	for _, f := range former {
+		if len(f.Reveal()) < minKey {
+			return nil, fmt.Errorf("each of INTERNAL_FORMER_KEYS must have at least %d characters", minKey)
+		}
+		k.former = append(k.former, []byte(f.Reveal()))
+	}
+	return k, nil
 }
 
 func (k *Keys) sign(claims jwt.Claims) (string, error) {
@@ -92,7 +101,11 @@ func (k *Keys) signRequest(r *http.Request, id *Identity) error {
 }
 
 func (k *Keys) parse(token, audience string, claims jwt.Claims) error {
-	_, err := jwt.ParseWithClaims(token, claims, func(*jwt.Token) (any, error) { return k.key, nil },
+	keys := jwt.VerificationKeySet{Keys: []jwt.VerificationKey{k.key}}
+	for _, f := range k.former {
+		keys.Keys = append(keys.Keys, f)
+	}
+	_, err := jwt.ParseWithClaims(token, claims, func(*jwt.Token) (any, error) { return keys, nil },
 		jwt.WithValidMethods([]string{"HS256"}), jwt.WithIssuer(issuer), jwt.WithAudience(audience),
 		jwt.WithExpirationRequired(), jwt.WithLeeway(5*time.Second), jwt.WithTimeFunc(k.now))
 	return err

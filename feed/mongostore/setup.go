@@ -21,6 +21,8 @@ type SetupConfig struct {
 	Config
 	RootUser     string     `env:"MONGODB_ROOT_USER" envDefault:"root"`
 	RootPassword env.Secret `env:"MONGODB_ROOT_PASSWORD,required,notEmpty"`
+	// NewRootPassword, if it is not empty, becomes the root user's, or is it already.
+	NewRootPassword env.Secret `env:"MONGODB_NEW_ROOT_PASSWORD"`
 }
 
 // Codes of MongoDB's own errors,
@@ -53,6 +55,10 @@ func Setup(ctx context.Context, cfg SetupConfig) error {
 	host := cs.Hosts[0]
 
 	admin, err := connectDirect(ctx, host, &root)
+	if hasCode(err, codeAuthenticationFailed) && cfg.NewRootPassword != "" {
+		root.Password = cfg.NewRootPassword.Reveal()
+		admin, err = connectDirect(ctx, host, &root)
+	}
 	if hasCode(err, codeAuthenticationFailed) {
 		if err := makeRoot(ctx, host, cs.ReplicaSet, root); err != nil {
 			return err
@@ -66,6 +72,12 @@ func Setup(ctx context.Context, cfg SetupConfig) error {
 
 	if err := initiate(ctx, admin, cs.ReplicaSet, host); err != nil {
 		return err
+	}
+	if cfg.NewRootPassword != "" {
+		err := admin.Database("admin").RunCommand(ctx, bson.D{{Key: "updateUser", Value: root.Username}, {Key: "pwd", Value: cfg.NewRootPassword.Reveal()}}).Err()
+		if err != nil {
+			return fmt.Errorf("change the password of MongoDB's %s: %w", root.Username, err)
+		}
 	}
 	return makeAccount(ctx, admin.Database(database), cfg.Config)
 }

@@ -32,6 +32,7 @@ var may = map[string][]string{
 	"watcher/datemath":  {},
 	"slo":               {"watcher/document"},
 	"slo/rollup":        {"elastic", "slo", "watcher/document"},
+	"backup":            {},
 	"retention":         {},
 	"retention/sweep":   {"elastic", "retention"},
 	"signals":           {"elastic"},
@@ -50,6 +51,8 @@ var may = map[string][]string{
 	"watcher/shipped":   {"watcher", "watcher/document"},
 	"watcher/watchdog":  {"watcher/document", "watcher/outbox"},
 	// adapters
+	"backup/mongobackup":       {},
+	"backup/sqlbackup":         {},
 	"feed/storetest":           {"feed"},
 	"feed/mongostore":          {"feed"},
 	"feed/rediscache":          {"feed"},
@@ -121,7 +124,7 @@ var may = map[string][]string{
 	"cmd/intake":    {"intake", "elastic"},
 	"cmd/ingest":    {"funcmetrics", "funcmetrics/redisqueue", "shop", "shop/busconn", "shop/mongostore"},
 	"cmd/analytics": {"elastic", "funcmetrics", "funcmetrics/redisqueue", "shop", "shop/busconn", "shop/mongostore"},
-	"cmd/pharos":    {"accesslog", "elastic", "feed/mongostore", "incident", "kibana/kibanaapi", "load", "retention", "retention/sweep", "shop", "shop/busconn", "slo", "slo/rollup", "vulnscan", "watcher/action/pagerduty", "watcher/action/slack", "watcher/alert", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/httpcall", "watcher/outbox", "watcher/replay"},
+	"cmd/pharos":    {"accesslog", "backup", "backup/mongobackup", "backup/sqlbackup", "elastic", "feed/mongostore", "incident", "kibana/kibanaapi", "load", "retention", "retention/sweep", "shop", "shop/busconn", "slo", "slo/rollup", "vulnscan", "watcher/action/pagerduty", "watcher/action/slack", "watcher/alert", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/httpcall", "watcher/outbox", "watcher/replay"},
 	"cmd/console":   {"console/alerts", "console/assets", "console/capacity", "console/functions", "console/incidents", "console/logs", "console/operatorapi", "console/overview", "console/page", "console/security", "console/services", "console/session", "console/shop", "console/slos", "console/statuspage", "console/support", "console/traces", "console/uptime", "console/watcherapi", "elastic", "slo"},
 	"cmd/watcher":   {"elastic", "incident", "incident/incidentstore", "retention", "retention/sweep", "signals", "slo", "slo/rollup", "watcher", "watcher/action/email", "watcher/action/index", "watcher/action/logging", "watcher/action/pagerduty", "watcher/action/slack", "watcher/action/webhook", "watcher/alert", "watcher/alerthttp", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/esstore", "watcher/httpcall", "watcher/lease", "watcher/mustache", "watcher/outbox", "watcher/pagerdutyhook", "watcher/scheduler", "watcher/shipped", "watcher/viewstore", "watcher/watchdog", "watcher/watcherhttp"},
 }
@@ -150,7 +153,7 @@ var plumbing = map[string][]string{
 
 // drivers names the packages that may import a driver (or what lies below it).
 var drivers = map[string][]string{
-	"go.mongodb.org/mongo-driver":         {"feed/mongostore", "jobs/mongostore", "shop/mongostore", "internal/mongoconn"},
+	"go.mongodb.org/mongo-driver":         {"backup/mongobackup", "feed/mongostore", "jobs/mongostore", "shop/mongostore", "internal/mongoconn"},
 	"github.com/redis/go-redis":           {"internal/redisconn", "internal/attempts", "internal/ratelimit", "internal/idempotency", "feed/rediscache", "funcmetrics/redisqueue", "jobs/taskqueue", "shop/redisbus"},
 	"github.com/go-sql-driver/mysql":      {"feed/sqlstore", "funcmetrics/sqlstore", "internal/mysqlconn"},
 	"database/sql":                        {"feed/sqlstore", "funcmetrics/sqlstore", "internal/mysqlconn"},
