@@ -50,6 +50,11 @@ standin_context() {
 	# The objects that the native set-up alone makes, and what they are composed of.
 	while IFS= read -r object; do
 		case $object in
+		scripts/*)
+			mkdir -p "$1/apm-templates/_scripts"
+			jq -Rs '{script: {lang: "painless", source: .}}' "$PHAROS_ROOT/elastic/$object" >"$1/apm-templates/_scripts/$(basename "$object" .painless).json"
+			continue
+			;;
 		pipelines/*) set -- "$1" _ingest.pipeline ;;
 		components/*) set -- "$1" _component_template ;;
 		templates/*) set -- "$1" _index_template ;;
@@ -57,7 +62,7 @@ standin_context() {
 		esac
 		mkdir -p "$1/apm-templates/$2"
 		cp "$PHAROS_ROOT/elastic/$object" "$1/apm-templates/$2"
-	done < <(cd "$PHAROS_ROOT/elastic" && printf '%s\n' components/*.json && grep -l '"only": "native"' pipelines/*.json templates/*.json)
+	done < <(cd "$PHAROS_ROOT/elastic" && printf '%s\n' scripts/*.painless components/*.json && grep -l '"only": "native"' pipelines/*.json templates/*.json)
 }
 
 # build_standins builds them all, and tells what each is.

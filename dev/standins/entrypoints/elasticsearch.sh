@@ -41,7 +41,7 @@ templates() {
 	local scheme=http kind file
 	[[ ! -e config/certificates/ca.crt ]] || scheme=https
 	until curl -sf -k -o /dev/null -K - "$scheme://127.0.0.1:9200/_cluster/health?wait_for_status=yellow" <<<"user = \"elastic:$ELASTIC_PASSWORD\""; do sleep 1; done
-	for kind in _ingest/pipeline _component_template _index_template; do
+	for kind in _scripts _ingest/pipeline _component_template _index_template; do
 		for file in /opt/apm-templates/"${kind//\//.}"/*.json; do
 			curl -s -k -S -X PUT -H 'Content-Type: application/json' --data-binary "@$file" \
 				-w ' %{http_code} '"$kind/$(basename "$file" .json)\n" -K - "$scheme://127.0.0.1:9200/$kind/$(basename "$file" .json)" <<<"user = \"elastic:$ELASTIC_PASSWORD\""
