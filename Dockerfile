@@ -1,26 +1,30 @@
 # One image for each command: docker build --target api .
+ARG GO_IMAGE=golang
 ARG GO_VERSION=1.26.5
-ARG NODE_VERSION=22
-FROM node:${NODE_VERSION}-bookworm-slim AS npm
+ARG NODE_IMAGE=node
+ARG NODE_VERSION=22.21.1
+FROM ${NODE_IMAGE}:${NODE_VERSION}-bookworm-slim AS npm
 WORKDIR /src/console/assets
 COPY console/assets/package.json console/assets/package-lock.json ./
 RUN npm ci --ignore-scripts --omit=dev
 
-FROM golang:${GO_VERSION}-bookworm AS build
+FROM ${GO_IMAGE}:${GO_VERSION}-bookworm AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY . .
 COPY --from=npm /src/console/assets/node_modules console/assets/node_modules
 ARG VERSION=dev
-# These folders belong to the user below, so that a volume mounted there does.
+# For size: Gin without MessagePack, which nothing here speaks, is 6 MB less.
+# These folders belong to who writes them, so that a volume mounted there does.
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     go run ./console/assets/bundle \
-    && CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /out/ ./cmd/... \
-    && mkdir -p /rootfs/etc/ssl/certs /rootfs/var/log/pharos /rootfs/var/lib/pharos \
+    && CGO_ENABLED=0 go build -buildvcs=false -trimpath -tags nomsgpack -ldflags "-s -w -funcalign=16 -X main.version=$VERSION" -o /out/ ./cmd/... \
+    && mkdir -p /rootfs/etc/ssl/certs /rootfs/var/log/pharos /rootfs/var/lib/pharos /rootfs/var/lib/certificates \
     && cp /etc/ssl/certs/ca-certificates.crt /rootfs/etc/ssl/certs/ \
     && echo 'pharos:x:65532:65532::/:/none' >/rootfs/etc/passwd \
-    && chown 65532:65532 /rootfs/var/log/pharos /rootfs/var/lib/pharos
+    && chown 65532:65532 /rootfs/var/log/pharos /rootfs/var/lib/pharos \
+    && chown 65531:65530 /rootfs/var/lib/certificates
 
 FROM scratch AS base
 COPY --from=build /rootfs/ /

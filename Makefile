@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 
 help: ## print this
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: ## get what is missing, build, start everything, and say where to look
 	@dev/up
@@ -29,8 +29,14 @@ test: ## every test, as CI runs them: vet, lint, unit, store and end-to-end test
 test-oracle: ## watches on Elastic's own Watcher and on ours, answers compared
 	@dev/with-stack dev/with-oracle go test -count=1 -timeout 15m ./watcher/...
 
-test-kafka: ## shop events end to end with Kafka as the bus (minutes; not part of make test)
-	@BUS=kafka dev/with-stack go test -count=1 ./e2e -run '^(TestShopEventsAreCounted|TestCapacitySignals)$$'
+test-kafka: ## shop events and log lines over Kafka, an outage of Elasticsearch included (minutes; not part of make test)
+	@BUS=kafka dev/with-stack go test -count=1 ./filebeat ./e2e -run '^(TestOverKafkaNothingIsLostAndNothingIsDouble|TestShopEventsAreCounted|TestCapacitySignals|TestShippingSurvivesAnOutageAndRotation)$$'
+
+test-compose: ## docker-compose.yml, whole, in a Docker daemon of its own, with stand-ins for images (root; docs/docker.md)
+	@dev/test-compose
+
+kibana: ## write what Kibana imports anew, from package kibana (a test fails on a difference)
+	@go run ./kibana/generate
 
 backup: ## back Elasticsearch, MySQL and MongoDB up while they run, into BACKUP_DIR
 	@dev/pharos backup
@@ -50,6 +56,12 @@ rotate-secrets: ## new values for secrets: make rotate-secrets NAMES="JWT_KEY RE
 lint: ## vet, golangci-lint, gofmt and shellcheck
 	@dev/lint
 
+vuln: ## known vulnerabilities of all modules (NOT RUN, and exit code 69, without Go's database)
+	@dev/vuln
+
+sbom: ## what Pharos is made of, with licences: var/sbom.cdx.json (CycloneDX)
+	@dev/sbom
+
 fuzz: ## fuzz what parses a stranger's input, FUZZTIME=60s for each
 	@dev/fuzz
 
@@ -60,4 +72,4 @@ bench-console: ## the console's pages over 5,000,000 log lines (about 20 minutes
 	@PHAROS_BENCH=1 dev/with-stack go test -count=1 -timeout 60m -v -run '^TestConsole$$' ./bench
 
 .PHONY: backup restore upgrade test-backup rotate-secrets
-.PHONY: help up down status logs clean build test test-oracle test-kafka lint fuzz bench bench-console
+.PHONY: help kibana up down status logs clean build test test-oracle test-kafka test-compose lint vuln sbom fuzz bench bench-console

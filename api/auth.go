@@ -57,7 +57,7 @@ func (s *Server) checkToken(ctx context.Context, c *gin.Context) error {
 	if c.Request.Method == http.MethodDelete && c.FullPath() == "/v1/sessions/current" {
 		return nil
 	}
-	if _, err := s.sessions.get(ctx, p.sessionID, func(ctx context.Context) (struct{}, error) {
+	if _, err := s.sessions.get(ctx, p.session(), func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.feed.CheckSession(ctx, call(c))
 	}); err != nil {
 		return fmt.Errorf("check that the user may act: %w", err)
@@ -128,7 +128,7 @@ func (s *Server) forget(c *gin.Context) {
 	if p := principalOf(c); p.keyID != "" {
 		s.forgetKey(p.keyID)
 	} else {
-		s.sessions.forget(p.sessionID)
+		s.sessions.forget(p.session())
 	}
 }
 

@@ -79,6 +79,10 @@ type principal struct {
 	sessionID, keyID string // one of them is ""
 }
 
+// session is the name under which it is remembered that the user may act: of both,
+// or one's own session would vouch for another user in a token that says so.
+func (p principal) session() string { return p.sessionID + ":" + p.userID }
+
 // verify returns whom the token speaks for, fault.TokenExpired or
 // fault.InvalidToken.
 func (k *TokenKeys) verify(token string) (principal, error) {

@@ -25,6 +25,10 @@ type service struct {
 	Command     []string
 	ReadOnly    bool     `json:"read_only"`
 	CapDrop     []string `json:"cap_drop"`
+	CapAdd      []string `json:"cap_add"`
+	MemLimit    any      `json:"mem_limit"`
+	CPUs        float64  `json:"cpus"`
+	PidsLimit   int      `json:"pids_limit"`
 	SecurityOpt []string `json:"security_opt"`
 	Privileged  bool
 	NetworkMode string `json:"network_mode"`
@@ -51,7 +55,7 @@ type project struct {
 const root = ".."
 
 // once names the services that run to their end.
-var once = []string{"setup-mongodb", "setup-elasticsearch"}
+var once = []string{"setup-certificates", "setup-elasticsearch", "setup-kibana", "setup-mongodb"}
 
 // compose runs Compose on docker-compose.yml with the settings in env.
 func compose(t *testing.T, env map[string]string, args ...string) ([]byte, error) {
@@ -117,7 +121,15 @@ func settings(t *testing.T) map[string]string {
 
 func load(t *testing.T) project {
 	t.Helper()
-	out, err := compose(t, settings(t), "--format", "json")
+	return loadWith(t, nil)
+}
+
+// loadWith is load with more settings.
+func loadWith(t *testing.T, more map[string]string) project {
+	t.Helper()
+	env := settings(t)
+	maps.Copy(env, more)
+	out, err := compose(t, env, "--format", "json")
 	if err != nil {
 		t.Fatalf("docker compose config: %v\n%s", err, out)
 	}
@@ -142,7 +154,7 @@ func TestOnlyTheDoorsArePublishedAndOnLoopback(t *testing.T) {
 			t.Errorf("%s leaves its network or its limits", name)
 		}
 	}
-	if got := slices.Sorted(maps.Keys(published)); !slices.Equal(got, []string{"console", "kibana", "nginx"}) {
+	if got := slices.Sorted(maps.Keys(published)); !slices.Equal(got, []string{"console", "intake", "kibana", "nginx"}) {
 		t.Errorf("published: %v", got)
 	}
 }
@@ -220,9 +232,15 @@ func TestDefaultsAgree(t *testing.T) {
 	}
 }
 
+// everything are all services, with those of every profile.
+func everything(t *testing.T) map[string]service {
+	t.Helper()
+	return loadWith(t, map[string]string{"COMPOSE_PROFILES": "*"}).Services
+}
+
 func TestServicesAreWatchedAndComeBack(t *testing.T) {
 	t.Parallel()
-	for name, s := range load(t).Services {
+	for name, s := range everything(t) {
 		if s.Logging == nil || s.Logging.Options["max-size"] == "" {
 			t.Errorf("%s: its output can fill the disk", name)
 		}
@@ -260,10 +278,10 @@ func TestDependencies(t *testing.T) {
 		}
 	}
 	for name, others := range map[string][]string{
-		"nginx": {"api"}, "api": {"feed"}, "feed": {"mongodb", "mysql", "redis", "setup-mongodb"},
+		"elasticsearch": {"setup-certificates"}, "nginx": {"api", "setup-certificates"}, "api": {"feed"}, "feed": {"mongodb", "mysql", "redis", "setup-mongodb"},
 		"filebeat": {"elasticsearch", "setup-elasticsearch"}, "heartbeat": {"elasticsearch", "setup-elasticsearch"},
 		"metricbeat": {"elasticsearch", "setup-elasticsearch"},
-		"kibana":     {"elasticsearch", "setup-elasticsearch"}, "apm-server": {"elasticsearch", "setup-elasticsearch"},
+		"kibana":     {"elasticsearch", "setup-elasticsearch"}, "apm-server": {"elasticsearch", "setup-elasticsearch"}, "setup-kibana": {"kibana"},
 	} {
 		for _, other := range others {
 			if _, ok := services[name].DependsOn[other]; !ok {
@@ -280,27 +298,119 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
+// Where a container may do more than the rest, docs/docker.md says why.
+func TestContainersAreConfined(t *testing.T) {
+	t.Parallel()
+	writable := []string{"elasticsearch", "kafka"}
+	added := map[string][]string{
+		"nginx": {"CHOWN", "DAC_OVERRIDE", "KILL", "SETGID", "SETUID"}, "filebeat": {"DAC_READ_SEARCH"}, "heartbeat": {"NET_RAW"},
+	}
+	page := read(t, "docs/docker.md")
+	for name, s := range everything(t) {
+		if s.MemLimit == nil || s.MemLimit == "0" || s.CPUs <= 0 || s.PidsLimit <= 0 {
+			t.Errorf("%s: no limit of memory (%v), processors (%v) or processes (%v)", name, s.MemLimit, s.CPUs, s.PidsLimit)
+		}
+		if !slices.Contains(s.CapDrop, "ALL") || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") || !slices.Equal(s.CapAdd, added[name]) {
+			t.Errorf("%s may do more than it needs: drops %v, adds %v, %v", name, s.CapDrop, s.CapAdd, s.SecurityOpt)
+		}
+		if s.ReadOnly == slices.Contains(writable, name) {
+			t.Errorf("%s: read_only is %t", name, s.ReadOnly)
+		}
+		if s.User == "root" && name != "filebeat" {
+			t.Errorf("%s runs as root", name)
+		}
+		if (!s.ReadOnly || len(s.CapAdd) > 0) && !strings.Contains(page, "| `"+name+"` |") {
+			t.Errorf("docs/docker.md does not say why %s may do more than others", name)
+		}
+	}
+}
+
 func TestImagesArePinned(t *testing.T) {
 	t.Parallel()
 	version := regexp.MustCompile(`:\d+\.\d+\.\d+$`)
 	dockerfile := read(t, "Dockerfile")
-	for name, s := range load(t).Services {
+	example := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^# ([A-Z_]+_(?:IMAGE|VERSION))=(.+)$`).FindAllStringSubmatch(read(t, ".env.example"), -1) {
+		example[m[1]] = m[2]
+	}
+	for name, s := range everything(t) {
 		switch {
 		case s.Build == nil && !version.MatchString(s.Image):
 			t.Errorf("%s: image %q", name, s.Image)
-		case s.Build != nil && !strings.Contains(dockerfile, "FROM base AS "+s.Build.Target+"\n"):
+		case s.Build == nil:
+			image, tag, _ := strings.Cut(s.Image, ":")
+			found := ""
+			for variable, value := range example {
+				if value == image {
+					found = variable
+				}
+			}
+			if found == "" || !slices.Contains(slices.Collect(maps.Values(example)), tag) {
+				t.Errorf("%s: .env.example does not name %s", name, s.Image)
+			}
+		case !strings.Contains(dockerfile, "FROM base AS "+s.Build.Target+"\n"):
 			t.Errorf("%s: no target %q in Dockerfile", name, s.Build.Target)
-		case s.Build != nil && (!s.ReadOnly || !slices.Contains(s.CapDrop, "ALL") || !slices.Contains(s.SecurityOpt, "no-new-privileges:true")):
-			t.Errorf("%s may do more than it needs", name)
-		}
-		if s.Build != nil {
+		default:
 			if _, err := os.Stat(filepath.Join(root, "cmd", s.Build.Target, "main.go")); err != nil {
 				t.Error(err)
 			}
 		}
 	}
+	for _, m := range regexp.MustCompile(`(?m)^ARG ([A-Z_]+_(?:IMAGE|VERSION))=(.+)$`).FindAllStringSubmatch(dockerfile, -1) {
+		if example[m[1]] != m[2] {
+			t.Errorf("%s is %q in Dockerfile and %q in .env.example", m[1], m[2], example[m[1]])
+		}
+	}
 	if !strings.Contains(dockerfile, "\nUSER 65532:65532\n") || !strings.Contains(dockerfile, "-trimpath") {
 		t.Error("Dockerfile: not a user of its own, or not trimmed")
+	}
+}
+
+// Plain `docker compose up` has what Pharos needs; a profile adds to it.
+func TestProfiles(t *testing.T) {
+	t.Parallel()
+	core, with := load(t).Services, loadWith(t, map[string]string{"COMPOSE_PROFILES": "kafka"}).Services
+	if _, ok := core["kafka"]; ok || len(core) < 19 {
+		t.Errorf("without a profile: %v", slices.Sorted(maps.Keys(core)))
+	}
+	if _, ok := with["kafka"]; !ok || len(with) != len(core)+2 {
+		t.Errorf("with the profile kafka: %v", slices.Sorted(maps.Keys(with)))
+	}
+	for name, s := range with {
+		if _, ok := s.DependsOn["kafka"]; ok {
+			t.Errorf("%s waits for Kafka, which may not be there", name)
+		}
+	}
+}
+
+// Who asks instances by name knows as many as there are.
+func TestScaleEnv(t *testing.T) {
+	t.Parallel()
+	more := map[string]string{}
+	for _, m := range setting.FindAllStringSubmatch(read(t, "deploy/scale.env"), -1) {
+		more[m[1]] = m[2]
+	}
+	for _, c := range []struct {
+		settings  map[string]string
+		instances map[string]int
+	}{{nil, map[string]int{"api": 2, "feed": 2}}, {more, map[string]int{"api": 4, "feed": 3}}} {
+		services := loadWith(t, c.settings).Services
+		for name, n := range c.instances {
+			if services[name].Deploy.Replicas != n {
+				t.Errorf("%d of %s, want %d", services[name].Deploy.Replicas, name, n)
+			}
+			for where, list := range map[string]string{
+				"metricbeat": services["metricbeat"].Environment["METRICS_URLS"],
+				"heartbeat":  services["heartbeat"].Environment[strings.ToUpper(name)+"_URLS"],
+			} {
+				if got := strings.Count(list, "-"+name+"-"); got != n {
+					t.Errorf("%s knows %d of %d of %s: %s", where, got, n, name, list)
+				}
+			}
+		}
+		if api := services["api"].Environment["FEED_URLS"]; api != services["heartbeat"].Environment["FEED_URLS"] {
+			t.Errorf("api knows %s", api)
+		}
 	}
 }
 

@@ -15,8 +15,8 @@ import (
 var wired = []string{
 	"API_URLS", "DRAIN_DELAY", "ELASTICSEARCH_CA_FILE", "ELASTICSEARCH_PASSWORD", "ELASTICSEARCH_URL", "ELASTICSEARCH_USER",
 	"ELASTIC_APM_SERVER_URL", "ELASTIC_STACK", "FEED_URLS", "KAFKA_USER", "LISTEN_ADDR", "LOG_FILE",
-	"MONGODB_NEW_ROOT_PASSWORD", "MONGODB_ROOT_USER", "MONGODB_URI", "MONGODB_USER", "MYSQL_ADDR", "MYSQL_DATABASE", "MYSQL_USER", "NODE_NAME",
-	"OBJECTIVES_DIR", "REDIS_ADDR", "STATUS_STATE_FILE", "WATCHES_DIR",
+	"MONGODB_NEW_ROOT_PASSWORD", "MONGODB_ROOT_USER", "MONGODB_URI", "MONGODB_USER", "MYSQL_ADDR", "MYSQL_DATABASE", "MYSQL_USER", "NGINX_STATUS_URL", "NODE_NAME",
+	"OBJECTIVES_DIR", "OTLP_LISTEN_ADDR", "REDIS_ADDR", "STATUS_STATE_FILE", "WATCHES_DIR",
 	"PHAROS_JSON", "PHAROS_URL", // the operator's command
 }
 
@@ -93,11 +93,17 @@ func TestTuningReachesEveryGoProcess(t *testing.T) {
 	services, processes := load(t).Services, asked(t)
 	_, tuning, found := strings.Cut(read(t, ".env.example"), "\n# ---- Tuning")
 	tuning, _, ended := strings.Cut(tuning, "\n# ---- ")
-	tuning, _, native := strings.Cut(tuning, "\n# -- intake (native only)")
-	if !found || !ended || !native {
+	tuning, ofIntake, cut := strings.Cut(tuning, "\n# -- intake\n")
+	if !found || !ended || !cut {
 		t.Fatal(".env.example has lost a part")
 	}
-	names := regexp.MustCompile(`(?m)^# ([A-Z][A-Z0-9_]*)=`).FindAllStringSubmatch(tuning, -1)
+	name := regexp.MustCompile(`(?m)^# ([A-Z][A-Z0-9_]*)=`)
+	for _, m := range name.FindAllStringSubmatch(ofIntake, -1) {
+		if _, ok := services["intake"].Environment[m[1]]; !ok {
+			t.Errorf("intake does not get %s", m[1])
+		}
+	}
+	names := name.FindAllStringSubmatch(tuning, -1)
 	if len(names) < 100 {
 		t.Fatalf("only %d", len(names))
 	}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -30,8 +32,15 @@ type browser struct {
 	complaints []string
 }
 
-// newBrowser starts a browser of the given size; it is signed in to nothing.
+// newBrowser starts a browser of the given size for the stack's console; it is
+// signed in to nothing.
 func newBrowser(t *testing.T, width, height int64) *browser {
+	t.Helper()
+	return newBrowserAt(t, "http://127.0.0.1:"+os.Getenv("CONSOLE_PORT"), width, height)
+}
+
+// newBrowserAt is newBrowser for another console.
+func newBrowserAt(t *testing.T, base string, width, height int64) *browser {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.NoSandbox, // it may run as root here
@@ -42,7 +51,7 @@ func newBrowser(t *testing.T, width, height int64) *browser {
 	)
 	allocator, stop := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
 	ctx, close := chromedp.NewContext(allocator)
-	b := &browser{t: t, ctx: ctx, base: "http://127.0.0.1:" + os.Getenv("CONSOLE_PORT")}
+	b := &browser{t: t, ctx: ctx, base: base}
 	t.Cleanup(func() {
 		close()
 		stop()
@@ -70,6 +79,9 @@ func (b *browser) hear(event any) {
 		if e.Entry.Level == log.LevelError {
 			complain("%s %s", e.Entry.Text, e.Entry.URL)
 		}
+	case *page.EventJavascriptDialogOpening:
+		complain("dialog: %s", e.Message)
+		go func() { _ = chromedp.Run(b.ctx, page.HandleJavaScriptDialog(false)) }() // not from within a listener
 	case *network.EventRequestWillBeSent:
 		if u := e.Request.URL; !strings.HasPrefix(u, b.base+"/") && !strings.HasPrefix(u, "data:") && !strings.HasPrefix(u, "blob:") {
 			complain("asked another host: %s", u)
@@ -83,6 +95,16 @@ func (b *browser) forgive() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.complaints = nil
+}
+
+// forgiveAnswers drops the complaints of answers that are errors, and nothing
+// else.
+func (b *browser) forgiveAnswers() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.complaints = slices.DeleteFunc(b.complaints, func(c string) bool {
+		return strings.HasPrefix(c, "Failed to load resource: the server responded with a status of ")
+	})
 }
 
 // do runs actions within a minute; it ends the test with the page's text if they

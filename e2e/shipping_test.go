@@ -32,6 +32,10 @@ func TestShippingSurvivesAnOutageAndRotation(t *testing.T) {
 		}
 		return ""
 	})
+	acked := 0
+	if s.Bus == "kafka" {
+		acked = kafkaAcked(t)
+	}
 	marker := "shipping_" + random(t)
 	const each = 100
 	ids := map[string]bool{}
@@ -45,6 +49,15 @@ func TestShippingSurvivesAnOutageAndRotation(t *testing.T) {
 	}
 	if len(ids) != 3*each {
 		t.Fatalf("%d request ids of %d requests", len(ids), 3*each)
+	}
+	if s.Bus == "kafka" {
+		// nginx's lines and api's: Kafka has them while Elasticsearch is away.
+		eventually(t, arrival, "Kafka has taken the lines", func() string {
+			if now := kafkaAcked(t); now < acked+2*3*each {
+				return fmt.Sprintf("%d acknowledged, %d before", now, acked)
+			}
+			return ""
+		})
 	}
 	s.supervise(t, "start", "elasticsearch")
 	eventually(t, 3*time.Minute, "Elasticsearch is back", func() string {
@@ -125,4 +138,29 @@ func rotate(t *testing.T, s *stack, i int) {
 		}
 		return ""
 	})
+}
+
+// kafkaAcked is how many events Kafka has taken of Filebeat.
+func kafkaAcked(t *testing.T) int {
+	t.Helper()
+	var stats struct {
+		Libbeat struct {
+			Output struct {
+				Type   string
+				Events struct{ Acked int }
+			}
+		}
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:"+os.Getenv("FILEBEAT_PORT")+"/stats", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, body := ask(t, r)
+	if err := json.Unmarshal([]byte(body), &stats); err != nil {
+		t.Fatal(err)
+	}
+	if stats.Libbeat.Output.Type != "kafka" {
+		t.Fatalf("Filebeat writes to %s", stats.Libbeat.Output.Type)
+	}
+	return stats.Libbeat.Output.Events.Acked
 }

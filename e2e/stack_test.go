@@ -90,6 +90,9 @@ func (c *client) do(t *testing.T, method, path, body string, header ...string) a
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)
 	}
+	if resp.StatusCode == http.StatusCreated {
+		given.note(path, b)
+	}
 	return answer{resp.StatusCode, resp.Header, b}
 }
 

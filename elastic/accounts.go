@@ -32,7 +32,8 @@ func accounts() []Account {
 		{User: "analytics", Role: "pharos_analytics", About: "Shop analytics", Variable: "ANALYTICS_PASSWORD"},
 		{User: "watcher", Role: "pharos_watcher", About: "Watcher", Variable: "WATCHER_PASSWORD"},
 		{User: "console", Role: "pharos_console", About: "Console", Variable: "CONSOLE_PASSWORD"},
-		{User: "intake", Role: "pharos_intake", About: "APM intake", Variable: "INTAKE_PASSWORD", only: native},
+		{User: "scanner", Role: "pharos_scanner", About: "make vuln", Variable: "SCANNER_PASSWORD"},
+		{User: "intake", Role: "pharos_intake", About: "APM intake", Variable: "INTAKE_PASSWORD"},
 		{User: "apm_server", Role: "pharos_apm_server", About: "APM Server", Variable: "APM_SERVER_PASSWORD", only: stack},
 		{User: "kibana_system", About: "Kibana", Variable: "KIBANA_PASSWORD", only: stack},
 

@@ -19,8 +19,8 @@ func TestAccounts(t *testing.T) {
 		stack bool
 		users string
 	}{
-		"native":   {false, "filebeat heartbeat metricbeat analytics watcher console intake support oncall viewer"},
-		"in stack": {true, "filebeat heartbeat metricbeat analytics watcher console apm_server kibana_system support oncall viewer"},
+		"native":   {false, "filebeat heartbeat metricbeat analytics watcher console scanner intake support oncall viewer"},
+		"in stack": {true, "filebeat heartbeat metricbeat analytics watcher console scanner intake apm_server kibana_system support oncall viewer"},
 	} {
 		accounts, err := Accounts(passwords(nil), tt.stack)
 		if err != nil {

@@ -121,7 +121,7 @@ func (s *Service) standingOf(ctx context.Context, k APIKey) (Standing, error) {
 }
 
 // keyStanding is the name of a key among the sessions whose standing is
-// remembered. No session's id has a colon.
+// remembered. No session's id is "key".
 func keyStanding(id string) string { return "key:" + id }
 
 const (

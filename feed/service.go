@@ -152,12 +152,12 @@ func (s *Service) SignIn(ctx context.Context, handle, password string) (_ Sessio
 }
 
 // SignOut ends the session, at once and for every instance.
-func (s *Service) SignOut(ctx context.Context, sessionID string) (err error) {
+func (s *Service) SignOut(ctx context.Context, sessionID, userID string) (err error) {
 	defer s.recorder.Track("feed.SignOut")(&err)
 	if err := s.store.DeleteSession(ctx, sessionID); err != nil {
 		return fmt.Errorf("sign out: %w", err)
 	}
-	if err := s.sessions.End(ctx, sessionID); err != nil {
+	if err := s.sessions.End(ctx, sessionStanding(sessionID, userID)); err != nil {
 		s.report(ctx, fmt.Errorf("tell the cache of a sign-out: %w", err))
 	}
 	return nil
@@ -169,7 +169,7 @@ func (s *Service) SignOut(ctx context.Context, sessionID string) (err error) {
 // the last that was known holds.
 func (s *Service) CheckSession(ctx context.Context, sessionID, userID string) (err error) {
 	defer s.recorder.Track("feed.CheckSession")(&err)
-	standing, err := s.standing(ctx, sessionID, func(ctx context.Context) (Standing, error) {
+	standing, err := s.standing(ctx, sessionStanding(sessionID, userID), func(ctx context.Context) (Standing, error) {
 		exists, err := s.store.SessionExists(ctx, sessionID, userID, s.now())
 		if err != nil || !exists {
 			return Ended, err
@@ -187,6 +187,11 @@ func (s *Service) CheckSession(ctx context.Context, sessionID, userID string) (e
 	}
 	return fault.New(fault.SessionEnded, "Sign in again.")
 }
+
+// sessionStanding is the name under which a session's standing is remembered. It
+// has the user, too, or one's own session would vouch for another user in a token
+// that says so.
+func sessionStanding(sessionID, userID string) string { return sessionID + ":" + userID }
 
 // standing returns what is remembered under the name, and reads it where that
 // is not recent. While the store is away the last that was known holds.

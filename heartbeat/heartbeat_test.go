@@ -4,6 +4,7 @@ package heartbeat_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -17,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"pharos/internal/certs"
 )
 
 // event is the part of Heartbeat's documents that is relied on.
@@ -35,6 +38,13 @@ type event struct {
 	Cloud    struct{ Region string }
 	URL      struct{ Full string }
 	Error    struct{ Message string }
+	TLS      struct {
+		Server struct {
+			X509 struct {
+				NotAfter time.Time `json:"not_after"`
+			}
+		}
+	}
 }
 
 // binary finds the Heartbeat that the native run uses.
@@ -73,14 +83,40 @@ type probed struct {
 
 func (p *probed) serve(t *testing.T, answer http.HandlerFunc) string {
 	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := httptest.NewServer(p.noting(answer))
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+// secure serves by TLS with a certificate that ended at the time it returns.
+func (p *probed) secure(t *testing.T, answer http.HandlerFunc) (string, time.Time) {
+	t.Helper()
+	dir := t.TempDir()
+	made, err := certs.Make(certs.Options{
+		Dir: dir, Now: time.Now().Add(-48 * time.Hour), Lasts: 24 * time.Hour,
+		Servers: []certs.Server{{Name: "nginx", Hosts: []string{"shop.example"}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := tls.LoadX509KeyPair(filepath.Join(dir, "nginx.crt"), filepath.Join(dir, "nginx.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(p.noting(answer))
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{own}}
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String(), made[1].Ends
+}
+
+func (p *probed) noting(answer http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		p.mu.Lock()
 		p.agents[r.UserAgent()], p.paths[r.URL.Path] = true, true
 		p.mu.Unlock()
 		answer(w, r)
-	}))
-	t.Cleanup(s.Close)
-	return s.Listener.Addr().String()
+	}
 }
 
 func says(status int, body string) http.HandlerFunc {
@@ -104,7 +140,10 @@ func TestUpAndDown(t *testing.T) {
 		case <-time.After(5 * time.Second):
 		}
 	})
+	secured, ended := seen.secure(t, says(200, ok))
 	want := map[string]struct{ status, service, url string }{
+		// Another's name, and it has ended: what counts is that this is written.
+		"site-tls":      {"up", "nginx", "https://" + secured + "/healthz"},
 		"site":          {"up", "nginx", "http://" + site + "/healthz"},
 		"api-1":         {"up", "api", "http://" + api1 + "/healthz"},
 		"api-2":         {"down", "api", "http://" + api2 + "/healthz"},
@@ -124,7 +163,7 @@ func TestUpAndDown(t *testing.T) {
 		"-E", "output.elasticsearch.enabled=false", "-E", "output.file.path="+filepath.Join(dir, "out"), "-E", "output.file.filename=documents")
 	cmd.Env = append(os.Environ(),
 		"ELASTICSEARCH_URL=http://127.0.0.1:9", "HEARTBEAT_PASSWORD=x", "HEARTBEAT_HTTP_HOST="+host, "HEARTBEAT_PORT="+port,
-		"REGION=here", "ENVIRONMENT=test", "NODE_NAME=heartbeat-1", "NGINX_URL=http://"+site,
+		"REGION=here", "ENVIRONMENT=test", "NODE_NAME=heartbeat-1", "NGINX_URL=http://"+site, "NGINX_TLS_PROBE=true", "NGINX_TLS_URL=https://"+secured,
 		"API_URLS=http://"+api1+",http://"+api2, "FEED_URLS=http://"+feed1+",http://"+feed2,
 		"REDIS_HOST_PORT="+hostPort("redis"), "MYSQL_HOST_PORT="+hostPort("mysql"),
 		"MONGODB_HOST_PORT="+hostPort("mongodb"), "ELASTICSEARCH_HOST_PORT="+hostPort("elasticsearch"))
@@ -133,11 +172,11 @@ func TestUpAndDown(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
-		if err := <-ended; err != nil {
+		if err := <-done; err != nil {
 			t.Errorf("heartbeat: %v %s", err, said.String())
 		}
 	})
@@ -166,7 +205,7 @@ func TestUpAndDown(t *testing.T) {
 		if e.Cloud.Region != "here" || e.Service.Environment != "test" || e.Observer.Name != "heartbeat-1" {
 			t.Errorf("%s: identity %+v", id, e)
 		}
-		if node := e.Service.Node["name"]; (id == "site" && node != nil) || (id != "site" && node != id) {
+		if node := e.Service.Node["name"]; (w.service == "nginx") != (node == nil) || (node != nil && node != id) {
 			t.Errorf("%s: service.node.name %v", id, node)
 		}
 		if span := e.Monitor.Timespan.LT.Sub(e.Monitor.Timespan.GTE); span < 4*time.Second || span > 9*time.Second {
@@ -175,6 +214,9 @@ func TestUpAndDown(t *testing.T) {
 		if e.Monitor.Duration.US > 4e6 {
 			t.Errorf("%s took %d µs, want at most 3 s", id, e.Monitor.Duration.US)
 		}
+	}
+	if got := latest["site-tls"].TLS.Server.X509.NotAfter; !got.Equal(ended) {
+		t.Errorf("the certificate's end is %s in the documents, %s in itself", got, ended)
 	}
 	if len(latest) != len(want) {
 		t.Errorf("%d monitors, want %d", len(latest), len(want))

@@ -45,7 +45,8 @@ type Filter struct {
 	State State
 	Since time.Time
 	Keys  []string
-	Limit int // 0: 1,000
+	After string // the last incident of the page before; fault.NotFound if it is gone
+	Limit int    // 0: 1,000
 }
 
 // Store keeps incidents and changes for any number of processes.

@@ -32,6 +32,23 @@ type Config struct {
 	FlushInterval time.Duration `env:"INTAKE_FLUSH_INTERVAL" envDefault:"1s"`
 	// BulkRequests is how many bulk requests are on their way at once.
 	BulkRequests int `env:"INTAKE_BULK_REQUESTS" envDefault:"4"`
+
+	// APIKey and APIKeys are who may send log lines and OTLP: a key named default,
+	// and others as name=key,name=sha256:HEX. Without any, /logs takes none.
+	APIKey  env.Secret `env:"INTAKE_API_KEY"`
+	APIKeys env.Secret `env:"INTAKE_API_KEYS"`
+	// LogsMaxRequestSize and LogsMaxLineSize are the longest body and line of
+	// POST /logs, in bytes after decompression.
+	LogsMaxRequestSize int64 `env:"LOGS_MAX_REQUEST_SIZE" envDefault:"5242880"`
+	LogsMaxLineSize    int   `env:"LOGS_MAX_LINE_SIZE" envDefault:"65536"`
+	// LogsRate and LogsRateBurst are the lines of a key a second, and at once:
+	// also the most that a request may have.
+	LogsRate      int `env:"LOGS_RATE_LIMIT" envDefault:"1000"`
+	LogsRateBurst int `env:"LOGS_RATE_BURST" envDefault:"5000"`
+	// LogsMaxAge is how old a line's @timestamp may be.
+	LogsMaxAge time.Duration `env:"LOGS_MAX_AGE" envDefault:"72h"`
+	// OTLPMaxRequestSize is the longest OTLP request, in bytes after decompression.
+	OTLPMaxRequestSize int `env:"OTLP_MAX_REQUEST_SIZE" envDefault:"4194304"`
 }
 
 // Validate returns an error that names the first setting out of its range.
@@ -46,6 +63,11 @@ func (c *Config) Validate() error {
 		{"INTAKE_QUEUE_BYTES", c.QueueBytes, 64 << 10},
 		{"INTAKE_FLUSH_BYTES", int64(c.FlushBytes), 1 << 10},
 		{"INTAKE_BULK_REQUESTS", int64(c.BulkRequests), 1},
+		{"LOGS_MAX_LINE_SIZE", int64(c.LogsMaxLineSize), 1 << 10},
+		{"LOGS_MAX_REQUEST_SIZE", c.LogsMaxRequestSize, int64(c.LogsMaxLineSize)},
+		{"LOGS_RATE_LIMIT", int64(c.LogsRate), 1},
+		{"LOGS_RATE_BURST", int64(c.LogsRateBurst), 1},
+		{"OTLP_MAX_REQUEST_SIZE", int64(c.OTLPMaxRequestSize), 1 << 10},
 	} {
 		if s.got < s.min {
 			return fmt.Errorf("%s must be at least %d", s.name, s.min)
@@ -57,5 +79,12 @@ func (c *Config) Validate() error {
 	if c.FlushInterval <= 0 {
 		return errors.New("INTAKE_FLUSH_INTERVAL must be longer than 0")
 	}
-	return nil
+	if c.LogsRateBurst > maxBatch {
+		return fmt.Errorf("LOGS_RATE_BURST must be at most %d", maxBatch)
+	}
+	if c.LogsMaxAge <= 0 {
+		return errors.New("LOGS_MAX_AGE must be longer than 0")
+	}
+	_, err := parseKeys(c.APIKey.Reveal(), c.APIKeys.Reveal())
+	return err
 }

@@ -53,6 +53,7 @@ func FuzzEvents(f *testing.F) {
 	tel.Tracer.SetRecording(false)
 	in, err := New(tel, transport(func(*http.Request) (*http.Response, error) { return nil, io.EOF }), Config{
 		SecretToken: "x", MaxEventSize: 300 << 10, MaxRequestSize: 8 << 20, MaxStreams: 1, QueueBytes: 1 << 20, QueueWait: time.Second, FlushBytes: 1 << 20, FlushInterval: time.Second, BulkRequests: 1,
+		LogsMaxRequestSize: 1 << 20, LogsMaxLineSize: 64 << 10, LogsRate: 1e9, LogsRateBurst: 10_000, LogsMaxAge: 72 * time.Hour, OTLPMaxRequestSize: 1 << 20,
 	})
 	if err != nil {
 		f.Fatal(err)
@@ -88,6 +89,56 @@ func FuzzEvents(f *testing.F) {
 		var answer struct{ Accepted *int }
 		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || answer.Accepted == nil {
 			t.Errorf("answered %s: %v", w.Body, err)
+		}
+	})
+}
+
+// FuzzLogs posts any bytes as log lines. Each line is accepted or refused by its
+// number, and what is accepted names no stream but its own, as whole JSON.
+func FuzzLogs(f *testing.F) {
+	for _, seed := range []string{
+		`{"service.name":"x"}`, `{"service":{"name":"x"},"@timestamp":"2026-01-05T02:00:00Z","labels":{"a":1}}`, "{}\n\n{}", "", "\n", "null", `{"service.name":"x","a":[[{"b":null}]]}`,
+		`{"@metadata":{"index":"evil"},"service.name":"x"}`, `{"service.name":"x","data_stream.type":"metrics"}`, `{"service.name":"x","service":{"name":null}}`, `{"service.name":"x","_id":1}`, "\xff\xfe", `{"service.name":"\ud800"}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	tel, err := obs.Discard("intake")
+	if err != nil {
+		f.Fatal(err)
+	}
+	in, err := New(tel, transport(func(*http.Request) (*http.Response, error) { return nil, io.EOF }), Config{
+		SecretToken: "x", MaxEventSize: 300 << 10, MaxRequestSize: 8 << 20, MaxStreams: 1, QueueBytes: 1 << 20, QueueWait: time.Second, FlushBytes: 1 << 20, FlushInterval: time.Second, BulkRequests: 1,
+		LogsMaxRequestSize: 1 << 20, LogsMaxLineSize: 64 << 10, LogsRate: 1e9, LogsRateBurst: 10_000, LogsMaxAge: 72 * time.Hour, OTLPMaxRequestSize: 1 << 20,
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer func() { _ = in.Close(f.Context()) }()
+	f.Fuzz(func(t *testing.T, body []byte) {
+		docs, answer, lines := in.parseLogs(body, "tester")
+		if answer.Accepted+answer.Refused != lines || len(docs) != answer.Accepted || len(answer.Errors) != min(answer.Refused, maxRefusals) {
+			t.Errorf("%d lines, %d documents: %+v", lines, len(docs), answer)
+		}
+		for _, r := range answer.Errors {
+			if r.Line < 1 || r.Line > bytes.Count(body, []byte("\n"))+1 || r.Reason == "" {
+				t.Errorf("%+v", r)
+			}
+		}
+		for _, d := range docs {
+			var got map[string]any
+			if err := json.Unmarshal(d.json, &got); err != nil || bytes.ContainsRune(d.json, '\n') || d.index != logsIndex {
+				t.Fatalf("%s: %q: %v", d.index, d.json, err)
+			}
+			for name := range got {
+				if name != "@timestamp" && (name == "" || name[0] == '@' || name[0] == '_') {
+					t.Errorf("root key %q", name)
+				}
+			}
+			stream, _ := json.Marshal(got["data_stream"])
+			labels, _ := got["labels"].(map[string]any)
+			if string(stream) != `{"dataset":"external","namespace":"default","type":"logs"}` || labels["sender"] != "tester" {
+				t.Errorf("document %s", d.json)
+			}
 		}
 	})
 }

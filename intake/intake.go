@@ -1,7 +1,12 @@
-// Package intake takes what Elastic APM agents send and writes it into
-// Elasticsearch's APM data streams. To an agent it is an APM Server 8.19: the
-// events intake API (POST /intake/v2/events), central configuration
-// (/config/v1/agents) and server information (/).
+// Package intake takes signals from outside and writes them into Elasticsearch:
+//
+//   - what Elastic APM agents send, into the APM data streams. To an agent it is an
+//     APM Server 8.19: the events intake API (POST /intake/v2/events), central
+//     configuration (/config/v1/agents) and server information (/);
+//   - OpenTelemetry's traces, metrics and logs (OTLP over HTTP and gRPC), into the
+//     same streams;
+//   - log lines of other programs (POST /logs: ECS as NDJSON), into
+//     logs-external-default.
 //
 // The events are decoded by Elastic's apm-data and sent by Elastic's
 // go-docappender, both as APM Server uses them, so that the documents are the
@@ -23,9 +28,12 @@ import (
 	"net/http"
 
 	"github.com/elastic/apm-data/input/elasticapm"
+	"github.com/elastic/apm-data/input/otlp"
 	"github.com/elastic/apm-data/model/modelpb"
 	"github.com/gin-gonic/gin"
+	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
 
 	"pharos/internal/obs"
 )
@@ -39,11 +47,17 @@ type Transport interface {
 // Intake is the handlers of the APM API and the queue behind them.
 type Intake struct {
 	cfg       Config
+	service   obs.Service
 	token     tokenDigest
+	keys      keys
+	rates     *rates
 	version   string
+	streams   patientSemaphore
 	processor *elasticapm.Processor
+	otlp      *otlp.Consumer
 	batch     modelpb.BatchProcessor
 	queue     *queue
+	log       *zap.Logger
 	metrics   *metrics
 
 	stopping  context.Context
@@ -62,23 +76,36 @@ func New(tel *obs.Telemetry, es Transport, cfg Config) (*Intake, error) {
 		return nil, fmt.Errorf("intake: %w", err)
 	}
 	tel.Metrics.MustRegister(queueCollector{q})
+	allowed, err := parseKeys(cfg.APIKey.Reveal(), cfg.APIKeys.Reveal())
+	if err != nil {
+		return nil, fmt.Errorf("intake: %w", err)
+	}
+	streams := patientSemaphore{semaphore.NewWeighted(cfg.MaxStreams), cfg.QueueWait}
 	in := &Intake{
 		cfg:     cfg,
+		service: tel.Service,
 		token:   digest(cfg.SecretToken.Reveal()),
+		keys:    allowed,
+		rates:   &rates{perSecond: cfg.LogsRate, burst: cfg.LogsRateBurst, senders: map[string]*rate.Limiter{}},
 		version: tel.Service.Version,
+		streams: streams,
 		processor: elasticapm.NewProcessor(elasticapm.Config{
-			Semaphore:    patientSemaphore{semaphore.NewWeighted(cfg.MaxStreams), cfg.QueueWait},
+			Semaphore:    streams,
 			MaxEventSize: cfg.MaxEventSize,
 		}),
 		batch:   newBatch(tel.Service, m, q),
 		queue:   q,
+		log:     tel.Log,
 		metrics: m,
 	}
+	in.otlp = otlp.NewConsumer(otlp.ConsumerConfig{
+		Logger: tel.Log, Semaphore: streams, RemapOTelMetrics: true, Processor: modelpb.ProcessBatchFunc(in.otlpBatch),
+	})
 	in.stopping, in.interrupt = context.WithCancel(context.Background())
 	return in, nil
 }
 
-// Routes adds the APM API to r.
+// Routes adds the APM API, OTLP over HTTP and POST /logs to r.
 func (in *Intake) Routes(r gin.IRouter) {
 	r.GET("/", in.serverInfo)
 	r.HEAD("/", in.serverInfo)
@@ -86,6 +113,10 @@ func (in *Intake) Routes(r gin.IRouter) {
 	guarded.POST("/intake/v2/events", in.events)
 	guarded.GET("/config/v1/agents", in.agentConfig)
 	guarded.POST("/config/v1/agents", in.agentConfig)
+	r.POST("/logs", in.logs)
+	r.POST("/v1/traces", in.otlpHTTP(in.httpTraces))
+	r.POST("/v1/metrics", in.otlpHTTP(in.httpMetrics))
+	r.POST("/v1/logs", in.otlpHTTP(in.httpLogs))
 }
 
 // Interrupt ends the streams that are being read: what has been read is

@@ -25,6 +25,7 @@ type metrics struct {
 	accepted *prometheus.CounterVec
 	invalid  *prometheus.CounterVec
 	dropped  *prometheus.CounterVec
+	lines    *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -42,13 +43,17 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help: "Events that were read but not queued, by reason. What a stream held behind the first of them is not counted.",
 		}, []string{"reason"}),
 	}
+	m.lines = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pharos_intake_log_lines_total",
+		Help: "Lines of POST /logs by sender (the key's name) and outcome: accepted into the queue, or refused.",
+	}, []string{"sender", "outcome"})
 	for _, reason := range []string{droppedUnsampled, droppedQueueFull, droppedStopping, droppedUnencodable} {
 		m.dropped.WithLabelValues(reason) // a rate can only be seen from a zero on
 	}
 	for _, reason := range []string{invalidMalformed, invalidTooLarge} {
 		m.invalid.WithLabelValues(reason)
 	}
-	reg.MustRegister(m.accepted, m.invalid, m.dropped)
+	reg.MustRegister(m.accepted, m.invalid, m.dropped, m.lines)
 	return m
 }
 

@@ -22,6 +22,9 @@ import (
 // also bounds their number.
 const documentOverhead = 512
 
+// maxBatch is how many documents are queued together at most.
+const maxBatch = 10_000
+
 // queue holds documents until they are put into a bulk request.
 //
 // docappender bounds its own buffer by the number of documents only, and lets
@@ -71,7 +74,24 @@ func newQueue(log *zap.Logger, es Transport, cfg Config, dropped *prometheus.Cou
 // ProcessBatch queues the events' documents. It returns errQueueFull or
 // errStopping, and then has queued none.
 func (q *queue) ProcessBatch(ctx context.Context, b *modelpb.Batch) error {
-	docs := q.encode(*b)
+	return q.add(ctx, q.encode(*b))
+}
+
+// newDocument returns one of a batch of so many. A batch must fit into an empty
+// queue, whatever its size.
+func (q *queue) newDocument(index string, json []byte, batch int) *document {
+	return &document{
+		index: index, json: json, release: q.release,
+		weight: min(int64(len(json))+documentOverhead, q.size/int64(batch)),
+	}
+}
+
+// most is how many documents can be queued together.
+func (q *queue) most() int { return int(min(maxBatch, q.size/documentOverhead)) }
+
+// add queues the documents of a batch, at most q.most(). It returns errQueueFull
+// or errStopping, and then has queued none.
+func (q *queue) add(ctx context.Context, docs []*document) error {
 	if len(docs) == 0 {
 		return nil
 	}
@@ -119,13 +139,7 @@ func (q *queue) encode(b modelpb.Batch) []*document {
 			continue
 		}
 		ds := e.DataStream
-		docs = append(docs, &document{
-			index: ds.Type + "-" + ds.Dataset + "-" + ds.Namespace,
-			json:  w.Bytes(),
-			// A batch must fit into an empty queue, whatever its size.
-			weight:  min(int64(len(w.Bytes()))+documentOverhead, q.size/int64(len(b))),
-			release: q.release,
-		})
+		docs = append(docs, q.newDocument(ds.Type+"-"+ds.Dataset+"-"+ds.Namespace, w.Bytes(), len(b)))
 	}
 	return docs
 }

@@ -59,3 +59,14 @@ func isSecret(name string) bool {
 		return strings.Contains(name, part)
 	})
 }
+
+// redactLabels does the same to OpenTelemetry's attributes for headers, which
+// become labels: http.request.header.authorization and the like.
+func redactLabels(e *modelpb.APMEvent) {
+	for name, value := range e.Labels {
+		header := strings.NewReplacer(".", "_", "-", "_").Replace(name)
+		if i := strings.Index(header, "_header_"); i >= 0 && isSecret(header[i+len("_header_"):]) {
+			value.Value, value.Values = redacted, nil
+		}
+	}
+}

@@ -1,10 +1,13 @@
 package intake_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"pharos/elastic"
 	"pharos/internal/env"
@@ -15,6 +18,7 @@ type stack struct {
 	URLs      []string   `env:"ELASTICSEARCH_URL,required"`
 	Superuser env.Secret `env:"ELASTIC_PASSWORD,required"`
 	Intake    env.Secret `env:"INTAKE_PASSWORD,required"`
+	Support   env.Secret `env:"SUPPORT_PASSWORD,required"`
 }
 
 // client is for the named user of the stack's Elasticsearch.
@@ -160,5 +164,75 @@ func TestStackAccount(t *testing.T) {
 	eventually(t, func() bool { return s.metric(t, "pharos_intake_bulk_retries_total") > 0 })
 	if n := s.metric(t, "pharos_intake_documents_failed_total"); n != 0 {
 		t.Errorf("%v documents failed", n)
+	}
+}
+
+// TestStackLogs: a line of another program is kept whole, found by its fields, and
+// read by support staff; what fits no field takes nothing else with it.
+func TestStackLogs(t *testing.T) {
+	cfg := teststack.Config[stack](t)
+	s := serve(t, cfg.client(t, "intake", cfg.Intake), logSettings())
+	tracer := newAgent(t, s, token)
+	tx := tracer.StartTransaction("", "")
+	id := tx.TraceContext().Trace.String()
+	tx.Discard()
+	r := s.logLines(t, strings.NewReader(`{"service.name":"billing","trace.id":"`+id+`","message":"invoice 7 sent","log":{"level":"info"},"own":{"field":7},"http.response.status_code":"none"}
+{"service.name":"billing","trace":{"id":"`+id+`"},"client.ip":{"not":"an address"}}
+{"trace.id":"`+id+`"}
+`))
+	if r.status != http.StatusBadRequest || r.Accepted != 2 || r.Refused != 1 {
+		t.Fatalf("answered %d %s", r.status, r.body)
+	}
+	support := cfg.client(t, "support", cfg.Support)
+	found := &elastic.SearchResult{}
+	eventually(t, func() bool {
+		result, err := support.Search(t.Context(), "logs-external-default", map[string]any{"query": map[string]any{"bool": map[string]any{"filter": []any{
+			map[string]any{"term": map[string]any{"trace.id": id}}, map[string]any{"term": map[string]any{"labels.sender": "default"}},
+			map[string]any{"term": map[string]any{"service.name": "billing"}}, map[string]any{"exists": map[string]any{"field": "event.ingested"}},
+		}}}})
+		if err != nil {
+			t.Log(err)
+			return false
+		}
+		found = result
+		return found.Total >= 2
+	})
+	if found.Total != 2 {
+		t.Errorf("%d lines", found.Total)
+	}
+	for _, h := range found.Hits {
+		if text := string(h.Source); !strings.Contains(text, `"field":7`) && !strings.Contains(text, `"malformed"`) {
+			t.Errorf("document %s", text)
+		}
+	}
+}
+
+// TestStackOTLP: spans of OpenTelemetry are transactions and spans of one trace,
+// as an agent's are.
+func TestStackOTLP(t *testing.T) {
+	cfg := teststack.Config[stack](t)
+	s := serve(t, cfg.client(t, "intake", cfg.Intake), logSettings())
+	tracer := newAgent(t, s, token)
+	tx := tracer.StartTransaction("GET /invoices", "request")
+	id := tx.TraceContext().Trace
+	body, err := spansOf(2, pcommon.TraceID(id)).MarshalProto()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := s.otlp(t, "/v1/traces", bytes.NewReader(body), "Content-Type", "application/x-protobuf", "Authorization", "ApiKey "+logKey); r.status != http.StatusOK {
+		t.Fatalf("answered %d %q", r.status, r.body)
+	}
+	tx.End()
+	flush(t, tracer)
+	got := map[string]int{}
+	for _, h := range s.indexed(t, cfg.client(t, "elastic", cfg.Superuser), id.String(), 3) {
+		var d source
+		if err := json.Unmarshal(h.Source, &d); err != nil {
+			t.Fatal(err)
+		}
+		got[d.Service.Name+" "+d.Processor.Event]++
+	}
+	if got["billing transaction"] != 1 || got["billing span"] != 1 || len(got) != 3 {
+		t.Errorf("%v", got)
 	}
 }

@@ -172,6 +172,8 @@ func settings() intake.Config {
 		SecretToken: token, MaxEventSize: 300 << 10, MaxRequestSize: 8 << 20, MaxStreams: 8,
 		QueueBytes: 1 << 20, QueueWait: 200 * time.Millisecond,
 		FlushBytes: 64 << 10, FlushInterval: 10 * time.Millisecond, BulkRequests: 2,
+		LogsMaxRequestSize: 5 << 20, LogsMaxLineSize: 64 << 10, LogsRate: 100_000, LogsRateBurst: 10_000, LogsMaxAge: 72 * time.Hour,
+		OTLPMaxRequestSize: 4 << 20,
 	}
 }
 

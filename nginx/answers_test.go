@@ -1,19 +1,13 @@
 package nginx_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -309,70 +303,57 @@ func TestStatusIsOnThePortForOperatorsOnly(t *testing.T) {
 	if _, body := get(t, f.url("/nginx_status")); strings.Contains(body, "Active") {
 		t.Errorf("public port: %s", body)
 	}
-	f.lines(t, 1) // asking for the status leaves no line
-}
-
-func TestTLS(t *testing.T) {
-	t.Parallel()
-	dir := stateDir(t)
-	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	writeCertificate(t, cert, key)
-	addr := freeAddr(t)
-	f := start(t, settings{
-		servers: []string{api(t, func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprint(w, r.Header.Get("X-Forwarded-Proto")) })},
-		tls:     fmt.Sprintf("listen %s ssl; ssl_certificate %s; ssl_certificate_key %s;", addr, cert, key),
-	})
-	client := http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
-	defer client.CloseIdleConnections()
-	req, err := http.NewRequest("GET", "https://"+addr+"/", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	res, err := client.RoundTrip(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = res.Body.Close()
-	if res.StatusCode != 200 || res.TLS.Version < tls.VersionTLS12 {
-		t.Errorf("%d, TLS %x", res.StatusCode, res.TLS.Version)
-	}
-	res, body := get(t, "http://"+addr+"/v1/feed")
-	checkProblem(t, res, body, 400, "malformed-request")
-	schemes := map[any]int{}
+	probes := 0
 	for _, text := range f.lines(t, 2) { // two workers write in any order
-		var l line
-		if err := json.Unmarshal(text, &l); err != nil {
-			t.Fatal(err)
+		if parse(t, text)["labels.probe"] == true {
+			probes++
 		}
-		schemes[l["url.scheme"]]++
 	}
-	if schemes["https"] != 1 {
-		t.Errorf("schemes %v", schemes)
+	if probes != 1 {
+		t.Errorf("%d of the two lines are a probe's", probes)
 	}
 }
 
-func writeCertificate(t *testing.T, certFile, keyFile string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
+// nginx's own count of requests is that of its log's lines, whatever was asked:
+// what is lost on the way to Elasticsearch is seen by that.
+func TestEachCountedRequestHasALine(t *testing.T) {
+	t.Parallel()
+	f := start(t, settings{servers: []string{api(t, answers)}, rate: "1r/s", burst: "8"})
+	for range 12 { // some are too many
+		get(t, f.url("/v1/feed"))
 	}
-	template := x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for path, block := range map[string]*pem.Block{
-		certFile: {Type: "CERTIFICATE", Bytes: cert}, keyFile: {Type: "EC PRIVATE KEY", Bytes: der},
+	get(t, f.url("/healthz"))
+	get(t, f.url("/status")) // the console is away
+	for _, text := range []string{
+		"GET / HTTP/9.9\r\n\r\n", "nonsense\r\n\r\n", "\x16\x03\x01\x00\xa5\x01", "GET /" + strings.Repeat("x", 9000) + " HTTP/1.1\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: strange\r\nConnection: close\r\n\r\n",
 	} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		raw(t, f.addr, text)
 	}
+	half, err := net.Dial("tcp", f.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = half.Write([]byte("GET / HTTP/1.1\r\nHo"))
+	_ = half.Close()
+	silent, err := net.Dial("tcp", f.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = silent.Close() // a connection is no request
+	counted, asked := 0, 0
+	waitFor(t, "20 requests to be counted", func() bool {
+		asked++
+		_, body := get(t, "http://"+f.status+"/nginx_status")
+		m := regexp.MustCompile(`\d+ \d+ (\d+)`).FindStringSubmatch(body)
+		if m == nil {
+			t.Fatalf("status %s", body)
+		}
+		counted, _ = strconv.Atoi(m[1])
+		return counted >= 20+asked
+	})
+	if counted != 20+asked {
+		t.Errorf("%d requests counted, want %d", counted, 20+asked)
+	}
+	f.lines(t, counted)
 }

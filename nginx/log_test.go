@@ -235,13 +235,13 @@ func TestProbes(t *testing.T) {
 // test, so its pattern is tried as it stands.
 func TestHeartbeatIsBelievedFromLoopbackOnly(t *testing.T) {
 	t.Parallel()
-	pattern := mapBlock(t, `"$route|$remote_addr|$http_user_agent"`)[2].pattern
+	pattern := mapBlock(t, `"$server_name|$route|$remote_addr|$http_user_agent"`)[3].pattern
 	for source, want := range map[string]bool{
-		"/v1/feed|127.0.0.1|Elastic-Heartbeat/8.19": true,
-		"/v1/feed|::1|Elastic-Heartbeat/8.19":       true,
-		"/v1/feed|172.18.0.1|Elastic-Heartbeat/8":   false,
-		"/v1/feed|10.0.0.1|Elastic-Heartbeat/8":     false,
-		"/|8.8.8.8||127.0.0.1|Elastic-Heartbeat/8":  false,
+		"pharos|/v1/feed|127.0.0.1|Elastic-Heartbeat/8.19": true,
+		"pharos|/v1/feed|::1|Elastic-Heartbeat/8.19":       true,
+		"pharos|/v1/feed|172.18.0.1|Elastic-Heartbeat/8":   false,
+		"pharos|/v1/feed|10.0.0.1|Elastic-Heartbeat/8":     false,
+		"pharos|/|8.8.8.8||127.0.0.1|Elastic-Heartbeat/8":  false,
 	} {
 		if pattern.MatchString(source) != want {
 			t.Errorf("%s: %v, want %v", source, !want, want)

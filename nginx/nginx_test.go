@@ -33,6 +33,8 @@ type settings struct {
 	trust   string
 	tls     string
 	console string // host:port; empty: nobody is there
+	toTLS   string // the port that plain requests are sent to
+	hsts    string
 }
 
 // front is a running nginx.
@@ -100,6 +102,7 @@ func start(t *testing.T, s settings) *front {
 		"NGINX_CONSOLE_SERVERS": "server " + or(s.console, freeAddr(t)) + ";",
 		"NGINX_RATE_LIMIT":      or(s.rate, "10000r/s"), "NGINX_RATE_BURST": or(s.burst, "10000"),
 		"NGINX_BODY_LIMIT": "1m", "TRUST_TRACEPARENT": or(s.trust, "off"), "NGINX_TLS": s.tls,
+		"TLS_REDIRECT": s.toTLS, "HSTS_MAX_AGE": or(s.hsts, "0"),
 		"NGINX_LOG_DIR": f.logDir, "NGINX_RUN_DIR": f.runDir,
 		"ENVIRONMENT": "test", "REGION": "here", "NODE_NAME": "nginx-1",
 	})

@@ -80,7 +80,16 @@ func Burns() []Burn {
 
 // Fires reports whether the rule holds for what was counted over its windows.
 func (b Burn) Fires(o Objective, long, short Count) bool {
-	return long.Total >= float64(max(o.MinimumEvents, 1)) && long.BurnRate(o) >= b.Factor && short.BurnRate(o) >= b.Factor
+	return long.Total >= float64(max(o.MinimumEvents, 1)) && long.Bad() >= float64(b.minimumBad(o)) &&
+		long.BurnRate(o) >= b.Factor && short.BurnRate(o) >= b.Factor
+}
+
+// minimumBad is how many bad events the rule needs over its long window.
+func (b Burn) minimumBad(o Objective) int64 {
+	if !b.Page {
+		return 1
+	}
+	return max(o.MinimumBad, 1)
 }
 
 // Detects is how long an outage of everything lasts before the rule fires, if

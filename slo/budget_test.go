@@ -105,6 +105,29 @@ func TestHealthPagesNobody(t *testing.T) {
 	}
 }
 
+// One bad minute of 99.99 % is a quarter of the month's budget: a ticket, and no
+// page before the second one, however young the system is.
+func TestFewBadEventsPageNobody(t *testing.T) {
+	o := slo.Objective{Name: "up", Target: 0.9999, Window: 30 * 24 * time.Hour, MinimumBad: 2}
+	for _, b := range slo.Burns() {
+		for _, minutes := range []float64{3, 60, 4320} {
+			if minutes > b.Long.Minutes() {
+				continue
+			}
+			one, two := slo.Count{Good: minutes - 1, Total: minutes}, slo.Count{Good: minutes - 2, Total: minutes}
+			if got := b.Fires(o, one, one); got == b.Page {
+				t.Errorf("%s: one bad minute of %v fires: %t", b.Name, minutes, got)
+			}
+			if !b.Fires(o, two, two) {
+				t.Errorf("%s: two bad minutes of %v do not fire", b.Name, minutes)
+			}
+		}
+	}
+	if o.MinimumBad = 0; !slo.Burns()[0].Fires(o, slo.Count{Good: 59, Total: 60}, slo.Count{Good: 4, Total: 5}) {
+		t.Error("where nothing else is said one bad event is enough")
+	}
+}
+
 func TestMonitorsAreDownByTwoProbes(t *testing.T) {
 	for _, tt := range []struct {
 		down, checks int64

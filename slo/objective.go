@@ -24,6 +24,10 @@ type Objective struct {
 	Indicator Indicator
 	// MinimumEvents is how many events a window needs before anybody is paged.
 	MinimumEvents int64
+	// MinimumBad is how many of them must be bad before anybody is paged, for a
+	// budget so small that a single one burns it too fast; fewer are a ticket.
+	// https://sre.google/workbook/alerting-on-slos/#low-traffic-services-and-error-budget-alerting
+	MinimumBad int64
 	// Runbook is the page that says what to do, below docs/runbooks.
 	Runbook string
 	// Silent keeps the objective from making watches: it is only counted.

@@ -95,6 +95,7 @@ type spec struct {
 // Our annotations, and the one alert policy there is.
 const (
 	annotationMinimum = "pharos/minimum-events"
+	annotationBad     = "pharos/minimum-bad-events"
 	annotationRunbook = "pharos/runbook"
 	burnRatePolicy    = "burn-rate"
 )
@@ -277,17 +278,21 @@ func (p *parser) annotations(o *Objective) {
 	for key, value := range p.file.Metadata.Annotations {
 		at := "metadata.annotations." + key
 		switch key {
-		case annotationMinimum:
+		case annotationMinimum, annotationBad:
 			n, err := strconv.ParseInt(value, 10, 64)
 			if err != nil || n < 1 {
 				p.fail(at, "want a whole number above 0, found %q", value)
 			}
-			o.MinimumEvents = n
+			if key == annotationBad {
+				o.MinimumBad = n
+			} else {
+				o.MinimumEvents = n
+			}
 		case annotationRunbook:
 			o.Runbook = value
 		default:
 			if strings.HasPrefix(key, "pharos/") {
-				p.fail(at, "unknown; there are %s and %s", annotationMinimum, annotationRunbook)
+				p.fail(at, "unknown; there are %s, %s and %s", annotationMinimum, annotationBad, annotationRunbook)
 			}
 		}
 	}

@@ -69,7 +69,7 @@ func TestAvailabilityCountsTraffic(t *testing.T) {
 
 const good = `apiVersion: openslo/v1
 kind: SLO
-metadata: {name: a, annotations: {pharos/minimum-events: "5"}}
+metadata: {name: a, annotations: {pharos/minimum-events: "5", pharos/minimum-bad-events: "2"}}
 spec:
   service: s
   indicator:
@@ -88,7 +88,7 @@ func TestParse(t *testing.T) {
 	if err != nil || len(got) != 1 {
 		t.Fatal(got, err)
 	}
-	if o := got[0]; o.Target != 0.995 || o.Window != 28*24*time.Hour || !o.Silent || o.MinimumEvents != 5 || o.Title != "a" {
+	if o := got[0]; o.Target != 0.995 || o.Window != 28*24*time.Hour || !o.Silent || o.MinimumEvents != 5 || o.MinimumBad != 2 || o.Title != "a" {
 		t.Errorf("%+v", o)
 	}
 	for name, tt := range map[string]struct{ old, new, want string }{
@@ -102,7 +102,7 @@ func TestParse(t *testing.T) {
 		"filter no list":  {"filter: []", "filter: {}", "f.yaml:9: spec.indicator.spec.ratioMetric.good.metricSource.spec.query.bool.filter: want a list"},
 		"group by of one": {"{index: i, query: {bool: {}}}", "{index: i, groupBy: r, query: {bool: {}}}", "f.yaml:9: spec.indicator.spec.ratioMetric.good.metricSource.spec: groupBy must be the same as total's"},
 		"name":            {"name: a", "name: A_b", `f.yaml:3: metadata.name: want small letters, digits and single hyphens, found "A_b"`},
-		"annotation":      {"minimum-events", "minimum", "f.yaml:3: metadata.annotations.pharos/minimum: unknown; there are pharos/minimum-events and pharos/runbook"},
+		"annotation":      {"minimum-events", "minimum", "f.yaml:3: metadata.annotations.pharos/minimum: unknown; there are pharos/minimum-events, pharos/minimum-bad-events and pharos/runbook"},
 		"minimum":         {`"5"`, `"many"`, `f.yaml:3: metadata.annotations.pharos/minimum-events: want a whole number above 0, found "many"`},
 		"type":            {"targetPercent: 99.5", "targetPercent: much", "cannot unmarshal !!str `much` into float64"},
 		"not YAML":        {"kind: SLO", "kind: [", "f.yaml: yaml:"},

@@ -101,7 +101,7 @@ func watch(o Objective, b Burn) *document.Object {
 		pair("metadata", obj(
 			pair("name", fmt.Sprintf("%s, %s burn", o.Title, b.Name)),
 			pair("objective", o.Name), pair("target", o.Target), pair("factor", b.Factor), pair("budget", o.Budget()),
-			pair("minimum_events", max(o.MinimumEvents, 1)), pair("window_hours", o.Window.Hours()),
+			pair("minimum_events", max(o.MinimumEvents, 1)), pair("minimum_bad", b.minimumBad(o)), pair("window_hours", o.Window.Hours()),
 			pair("pharos", pharos),
 		)),
 		pair("trigger", one("schedule", one("interval", short(b.Every)))),
@@ -226,6 +226,7 @@ def m = ctx.metadata;
 double budget = ((Number) m.budget).doubleValue();
 double factor = ((Number) m.factor).doubleValue();
 double least = ((Number) m.minimum_events).doubleValue();
+double leastBad = ((Number) m.minimum_bad).doubleValue();
 Map total = counts(ctx.payload.total, rule.total_summed);
 Map part = counts(ctx.payload.part, rule.part_summed);
 List list = [];
@@ -238,7 +239,7 @@ for (key in total.keySet()) {
   double bad = rule.good ? t - number(part, key) : number(part, key);
   double shortBad = rule.good ? s - number(part, 'short:' + group) : number(part, 'short:' + group);
   double burn = bad / t / budget;
-  if (burn < factor || shortBad / s / budget < factor) { continue; }
+  if (bad < leastBad || burn < factor || shortBad / s / budget < factor) { continue; }
   double hours = ((Number) m.window_hours).doubleValue() / burn;
   list.add([
     'group': group, 'bad': Math.round(bad), 'total': Math.round(t), 'burn': Math.round(burn * 10) / 10.0,

@@ -136,6 +136,10 @@ func metric(node string, labels, metrics fields) fields {
 	return fields{"service": fields{"node": fields{"name": node}}, "prometheus": fields{"labels": labels, "metrics": metrics}}
 }
 
+func compared(stream string, counted, found int) fields {
+	return fields{"signals.stream": stream, "signals.counted": counted, "signals.found": found}
+}
+
 func line(level, service, message string) fields {
 	return fields{"log.level": level, "service.name": service, "message": message}
 }
@@ -215,6 +219,8 @@ func TestWatches(t *testing.T) {
 		{"no-data", "probes have stopped", alive(beat), []string{"Nothing comes from heartbeat-default any more, for 21 min: Heartbeat probes every 5 s, day and night."}, 1},
 		{"no-data", "measurements have stopped", alive(host), []string{"Nothing comes from metricbeat-default any more, for 21 min"}, 1},
 		{"no-data", "our metrics have stopped", alive(procs), []string{"Nothing comes from metrics-pharos-default any more, for 21 min"}, 1},
+		{"no-data", "our metrics have stopped, signals are still compared", join(alive(procs), times(5, 5*time.Minute, 0, procs, compared("api.log", 5, 5))),
+			[]string{"Nothing comes from metrics-pharos-default any more, for 21 min"}, 1},
 		{"no-data", "the access log has stopped", alive(access), []string{"Nothing comes from logs-nginx.access-default any more, for 21 min: nginx answers the probes"}, 1},
 		{"no-data", "processes have nothing to log at night", alive(lines), nil, 0},
 		{"no-data", "processes' logs have stopped", join(alive(lines), times(50, 12*time.Minute, 0, access, request(200, "/", fast))),
@@ -247,6 +253,11 @@ func TestWatches(t *testing.T) {
 		{"dead-letters", "old ones, and a restart", join(times(5, 14*time.Minute, 5*time.Minute, procs, metric("ingest-1", fields{"group": "ingest", "type": "order"}, fields{"shop_events_failed_total": 7})),
 			times(5, 5*time.Minute, 0, procs, metric("ingest-1", fields{"group": "ingest", "type": "order"}, fields{"shop_events_failed_total": 0})),
 			times(5, 14*time.Minute, 0, procs, metric("ingest-1", fields{"group": "ingest"}, fields{"shop_bus_dead_letters": 7}))), nil, 0},
+		{"signal-loss", "one stream of two", join(times(3, 9*time.Minute, 0, procs, compared("nginx.access", 100, 100)), times(3, 9*time.Minute, 0, procs, compared("api.log", 100, 90))),
+			[]string{"10.0 % of api.log got lost on the way in the last 10 minutes: 300 were sent, 270 arrived."}, 0},
+		{"signal-loss", "few", times(3, 9*time.Minute, 0, procs, compared("api.log", 100, 94)), nil, 0},
+		{"signal-loss", "a small share", times(3, 9*time.Minute, 0, procs, compared("api.log", 10000, 9960)), nil, 0},
+		{"signal-loss", "counted into the window before", join(times(1, 3*time.Minute, 0, procs, compared("api.log", 100, 130)), times(1, 2*time.Minute, 0, procs, compared("api.log", 100, 70))), nil, 0},
 		{"error-log-burst", "a burst", times(60, 4*time.Minute, 0, lines, line("error", "feed", "read timeline: no route")),
 			[]string{"feed logs many errors: 60 in 5 minutes, where the hour before had 0 in 5 minutes. The last: read timeline: no route"}, 0},
 		{"error-log-burst", "as always", join(times(600, 64*time.Minute, 5*time.Minute, lines, line("error", "feed", "x")), times(60, 4*time.Minute, 0, lines, line("error", "feed", "x"))), nil, 0},
@@ -344,7 +355,8 @@ func TestBurnRates(t *testing.T) {
 				n     int
 				good  bool
 				fires bool
-			}{{"nothing", 0, true, false}, {"an outage", lots, false, true}, {"healthy", lots, true, false}, {"few", int(o.MinimumEvents) - 1, false, false}} {
+			}{{"nothing", 0, true, false}, {"an outage", lots, false, true}, {"healthy", lots, true, false}, {"few", int(o.MinimumEvents) - 1, false, false},
+				{"one", 1, false, o.MinimumEvents <= 1 && (o.MinimumBad <= 1 || strings.HasSuffix(w.ID, "-slow"))}} {
 				if c.n < 0 {
 					continue
 				}

@@ -102,7 +102,11 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 	}
 	status.Routes(httpserver.WithHead{RouterGroup: &r.RouterGroup})
 	p.Go("status page", status.Run)
-	return status.Handler(r), nil
+	zipped, err := httpserver.Gzip(r)
+	if err != nil {
+		return nil, err
+	}
+	return status.Handler(zipped), nil
 }
 
 func loadObjectives(dir string) ([]slo.Objective, error) {

@@ -1,9 +1,12 @@
-// Command intake takes what Elastic APM agents send and writes it into
-// Elasticsearch: the part of an APM Server where there is none.
+// Command intake takes signals from outside and writes them into Elasticsearch:
+// what Elastic APM agents send (the part of an APM Server where there is none),
+// OpenTelemetry over HTTP and gRPC, and log lines of other programs.
 package main
 
 import (
 	"context"
+	"fmt"
+	"net"
 	"net/http"
 	"os"
 
@@ -18,6 +21,9 @@ var version = "dev" // set by the build
 type config struct {
 	Elastic elastic.Config
 	Intake  intake.Config
+	// OTLPAddr is where OTLP over gRPC is taken, host:port; empty: nowhere. OTLP
+	// over HTTP is taken at LISTEN_ADDR.
+	OTLPAddr string `env:"OTLP_LISTEN_ADDR"`
 }
 
 // Validate checks what the parts can't check field by field.
@@ -46,6 +52,15 @@ func wire(ctx context.Context, p *process.Process, cfg *config) (http.Handler, e
 	}
 	p.OnStop("queued documents", in.Close)
 	context.AfterFunc(ctx, in.Interrupt)
+	if cfg.OTLPAddr != "" {
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.OTLPAddr)
+		if err != nil {
+			return nil, fmt.Errorf("OTLP_LISTEN_ADDR: %w", err)
+		}
+		server := in.NewGRPC()
+		p.Go("OTLP over gRPC", func(context.Context) error { return server.Serve(listener) })
+		p.OnStop("OTLP over gRPC", server.Shutdown)
+	}
 
 	router := httpserver.NewRouter(p.Telemetry, httpserver.RouterOptions{
 		Draining: p.Server.Draining,

@@ -19,7 +19,7 @@ type cli struct {
 	Backup    backupCmd    `cmd:"" help:"Make a backup; list and check backups."`
 	Restore   restoreCmd   `cmd:"" help:"Bring a backup back into empty stores (make restore)."`
 	Change    changeCmd    `cmd:"" help:"Deploys and settings, as incidents name them."`
-	Setup     setupCmd     `cmd:"" help:"Prepare Elasticsearch and MongoDB. May be run again at any time."`
+	Setup     setupCmd     `cmd:"" help:"Prepare Elasticsearch, MongoDB and Kibana. May be run again at any time."`
 	DLQ       dlqCmd       `cmd:"" name:"dlq" help:"Events that a consumer gave up."`
 	Import    importCmd    `cmd:"" help:"Load an access log of another server into the traffic."`
 	Functions functionsCmd `cmd:"" help:"Print calls, errors and times of the measured functions."`
@@ -27,6 +27,7 @@ type cli struct {
 	Retention retentionCmd `cmd:"" help:"What is too old or too large and goes: show it, or do it now."`
 	SLO       sloCmd       `cmd:"" name:"slo" help:"Service level objectives: standing, report, lint, export."`
 	Seed      seedCmd      `cmd:"" help:"Make demo users who follow each other and post."`
+	Vuln      vulnCmd      `cmd:"" help:"Known vulnerabilities of what our programs are built from: see make vuln."`
 	Watch     watchCmd     `cmd:"" help:"Watches: try on past data, list, run, acknowledge."`
 
 	JSON    bool             `help:"Print results as JSON." env:"PHAROS_JSON"`

@@ -24,6 +24,7 @@ import (
 	"pharos/internal/process"
 	"pharos/retention"
 	"pharos/retention/sweep"
+	"pharos/signals"
 	"pharos/slo"
 	"pharos/slo/rollup"
 	"pharos/watcher"
@@ -70,6 +71,7 @@ type config struct {
 	Watchdog      watchdog.Config
 	Shipped       shipped.Config
 	Retention     retention.Config
+	Signals       signals.Config
 	// ObjectivesDir holds the objectives, *.yaml; empty: there are none.
 	ObjectivesDir string `env:"OBJECTIVES_DIR"`
 }
@@ -77,7 +79,7 @@ type config struct {
 // Validate implements env.Validator.
 func (c *config) Validate() error {
 	var errs []error
-	for _, v := range []env.Validator{&c.Elasticsearch, &c.Scheduler, &c.History, &c.HTTP, &c.Email, &c.PagerDuty, &c.Slack, &c.Alerting, &c.Incidents, &c.Outbox, &c.Watchdog, &c.Retention} {
+	for _, v := range []env.Validator{&c.Elasticsearch, &c.Scheduler, &c.History, &c.HTTP, &c.Email, &c.PagerDuty, &c.Slack, &c.Alerting, &c.Incidents, &c.Outbox, &c.Watchdog, &c.Retention, &c.Signals} {
 		errs = append(errs, v.Validate())
 	}
 	if c.DefaultThrottle < 0 {
@@ -161,6 +163,7 @@ func wire(_ context.Context, p *process.Process, cfg *config) (http.Handler, err
 		Elasticsearch: es, Objectives: objectives, Stream: slo.RollupStream, Environment: p.Service.Environment, Log: p.Log, Now: time.Now,
 	}
 	p.Go("objectives", minutes.Run)
+	p.Go("signals", newSignals(p, es, cfg.Signals).Run)
 	p.Go("scheduler", sched.Run)
 	sweeper := &sweep.Sweeper{
 		Elasticsearch: es, Families: cfg.Retention.Families(), Records: cfg.Retention.Trimmed(), Every: cfg.Retention.Every,

@@ -167,6 +167,9 @@ func (s Silence) Shown(now time.Time) map[string]string {
 	if s.Maintenance {
 		word = "maintenance"
 	}
+	if !now.Before(s.EndsAt) {
+		return said("unknown", word+" ended")
+	}
 	if now.Before(s.StartsAt) {
 		return said("unknown", word+" planned")
 	}
@@ -175,16 +178,31 @@ func (s Silence) Shown(now time.Time) map[string]string {
 
 // View is what the list shows.
 type View struct {
-	Watch      string                `json:"watch,omitempty"` // the filters
-	Service    string                `json:"service,omitempty"`
-	Open       page.Panel[[]Alert]   `json:"open"`
-	History    page.Panel[[]Alert]   `json:"history"`
-	Watches    page.Panel[[]*Listed] `json:"watches"`
-	Silences   page.Panel[[]Silence] `json:"silences"`
-	Components []string              `json:"-"`
-	Durations  []Length              `json:"-"`
-	Now        time.Time             `json:"now"`
+	Watch    string                `json:"watch,omitempty"` // the filters
+	Service  string                `json:"service,omitempty"`
+	Open     page.Panel[[]Alert]   `json:"open"`
+	History  page.Panel[[]Alert]   `json:"history"`
+	Watches  page.Panel[[]*Listed] `json:"watches"`
+	Silences page.Panel[[]Silence] `json:"silences"`
+	// After is the last of the page of ended silences before; empty: this is the
+	// first.
+	After      string            `json:"after,omitempty"`
+	Ended      page.Panel[Ended] `json:"ended_silences"`
+	Components []string          `json:"-"`
+	Durations  []Length          `json:"-"`
+	Now        time.Time         `json:"now"`
 }
+
+// Ended is a page of the silences that are over, the latest end first.
+type Ended struct {
+	Items []Silence `json:"items"`
+	// Next is what the parameter after takes for the page after this one; empty:
+	// this is the last.
+	Next string `json:"next,omitempty"`
+}
+
+// endedOnPage is how many ended silences a page lists.
+const endedOnPage = "10"
 
 type items[T any] struct {
 	Items []T `json:"items"`
@@ -218,7 +236,7 @@ func (a Alerts) list(r *page.Request) (any, error) {
 		}
 		return nil, page.Elsewhere(target)
 	}
-	v := &View{Watch: r.Query("watch"), Service: r.Query("service"), Components: a.Components, Durations: lengths(), Now: r.Now}
+	v := &View{Watch: r.Query("watch"), Service: r.Query("service"), After: r.Query("after"), Components: a.Components, Durations: lengths(), Now: r.Now}
 	filter := func(more ...string) url.Values {
 		q := url.Values{"watch": {v.Watch}, "service": {v.Service}, "limit": {mostAlerts}}
 		for i := 0; i < len(more); i += 2 {
@@ -237,6 +255,14 @@ func (a Alerts) list(r *page.Request) (any, error) {
 		return ask[Silence](ctx, a, r, "/v1/silences", nil)
 	})
 	page.Load(p, &v.Watches, func(ctx context.Context) ([]*Listed, error) { return a.watches(ctx, r, v.Watch, v.Service) })
+	page.Load(p, &v.Ended, func(ctx context.Context) (Ended, error) {
+		q := url.Values{"state": {"ended"}, "limit": {endedOnPage}}
+		if v.After != "" {
+			q.Set("after", v.After)
+		}
+		var answer Ended
+		return answer, a.Watcher.Call(ctx, r.Reader.Authorization, http.MethodGet, "/v1/silences?"+q.Encode(), nil, &answer)
+	})
 	p.Wait()
 	for _, w := range v.Watches.Data {
 		w.Alerts = count(v.Open.Data, w.ID)

@@ -10,8 +10,7 @@ import (
 
 	"pharos/console/alerts"
 	"pharos/console/page"
-	"pharos/console/sitetest"
-	"pharos/console/watcherapi"
+	"pharos/console/pagetest"
 )
 
 const firing = `{"id":"a1","watch_id":"down","group":"api-1","service":"api","severity":"critical","summary":"api-1 is <b>down</b>","state":"firing",
@@ -26,7 +25,7 @@ const status = `{"state":{"active":true,"timestamp":"2026-11-20T12:00:00Z"},"las
 	"execution_state":"executed","actions":{"page":{"ack":{"timestamp":"2026-11-21T11:50:30Z","state":"ackable"},"last_execution":{"timestamp":"2026-11-21T11:50:30Z","successful":false,"reason":"no route"}}}}`
 
 // watcher answers as the watcher does.
-func watcher(c sitetest.Call) (int, string) {
+func watcher(c pagetest.Call) (int, string) {
 	path, query, _ := strings.Cut(c.Path, "?")
 	switch {
 	case c.User == "support" && strings.HasPrefix(path, "/_watcher"):
@@ -39,6 +38,10 @@ func watcher(c sitetest.Call) (int, string) {
 		return http.StatusOK, firing
 	case strings.HasPrefix(path, "/v1/alerts/a1/"):
 		return http.StatusOK, firing
+	case path == "/v1/silences" && strings.Contains(query, "after=s0"):
+		return http.StatusOK, `{"items":[]}`
+	case path == "/v1/silences" && strings.Contains(query, "state=ended"):
+		return http.StatusOK, `{"items":[{"id":"s0","maintenance":true,"matchers":{},"starts_at":"2026-11-20T13:00:00Z","ends_at":"2026-11-20T14:00:00Z","title":"Old disks","created_by":"ada"}],"next":"s0"}`
 	case path == "/v1/silences" && c.Method == http.MethodGet:
 		return http.StatusOK, `{"items":[{"id":"s1","maintenance":true,"matchers":{"service":"api"},"starts_at":"2026-11-21T13:00:00Z","ends_at":"2026-11-21T14:00:00Z","title":"New disks","components":["API"],"created_by":"ada"}]}`
 	case path == "/v1/silences":
@@ -67,18 +70,19 @@ func watcher(c sitetest.Call) (int, string) {
 	return http.StatusNotFound, `{"type":"/problems/not-found","detail":"There is no such alert."}`
 }
 
-func newStand(t *testing.T, user string) *sitetest.Stand {
+func newStand(t *testing.T, user string) *pagetest.Stand {
 	t.Helper()
-	s := sitetest.New(t, func(site *page.Site, client *watcherapi.Client) error {
-		return alerts.Alerts{Watcher: client, Components: []string{"API", "Site"}, Runbooks: "https://runbooks.test/"}.AddTo(site)
-	})
+	s := pagetest.New(t)
+	if err := (alerts.Alerts{Watcher: s.Watcher, Components: []string{"API", "Site"}, Runbooks: "https://runbooks.test/"}).AddTo(s.Site); err != nil {
+		t.Fatal(err)
+	}
 	s.Watch = watcher
 	s.SignIn(user)
 	return s
 }
 
 // holds expects texts in a page.
-func holds(t *testing.T, s *sitetest.Stand, path string, want ...string) string {
+func holds(t *testing.T, s *pagetest.Stand, path string, want ...string) string {
 	t.Helper()
 	status, body := s.Get(path)
 	if status != http.StatusOK {
@@ -111,12 +115,16 @@ func TestList(t *testing.T) {
 	if status, body := s.Get("/alerts?id=a1&from=now-6h"); status != http.StatusSeeOther || strings.Contains(body, "firing") {
 		t.Errorf("an alert by its id: %d", status)
 	}
+	holds(t, s, "/alerts", "maintenance ended", "Old disks", `href="/alerts?after=s0#ended">Older</a>`)
+	if main := holds(t, s, "/alerts?after=s0", "None is older.", `href="/alerts#ended">The latest</a>`); strings.Contains(main, ">Older<") {
+		t.Error("there is something older than the oldest")
+	}
 }
 
 func TestFiltersAndSpanAreAskedFor(t *testing.T) {
 	s := newStand(t, "oncall")
 	asked := map[string]bool{}
-	s.Watch = func(c sitetest.Call) (int, string) {
+	s.Watch = func(c pagetest.Call) (int, string) {
 		if u, _ := url.Parse(c.Path); u.Path == "/v1/alerts" {
 			if u.Query().Get("state") == "resolved" && (u.Query().Get("from") != "2026-11-21T06:00:30Z" || u.Query().Get("to") != "2026-11-21T12:00:30Z") {
 				t.Errorf("asked %s", c.Path)
@@ -274,7 +282,7 @@ func TestRights(t *testing.T) {
 func TestWatcherAway(t *testing.T) {
 	s := newStand(t, "oncall")
 	token := s.Token("/alerts")
-	s.Watcher.Close()
+	s.StopWatcher()
 	body := holds(t, s, "/alerts", "The watcher does not answer")
 	if strings.Contains(body, "Nothing fires") {
 		t.Error("no answer is shown as no alert")

@@ -83,7 +83,8 @@ func TestGrowth(t *testing.T) {
 func TestPage(t *testing.T) {
 	t.Parallel()
 	const at = `{"key":1795262340000,"v":{"value":0.5}}` // 11:59
-	c := pagetest.New(t, func() elastic.Rights { return pagetest.Rights() }, func(target string, body map[string]any) (int, string) {
+	c := pagetest.New(t)
+	c.Search = func(target string, body map[string]any) (int, string) {
 		switch {
 		case strings.HasPrefix(body["call"].(string), "_stats"):
 			return http.StatusForbidden, `{"error":{"type":"security_exception","reason":"action [indices:monitor/stats] is unauthorized"},"status":403}`
@@ -95,12 +96,13 @@ func TestPage(t *testing.T) {
 		}
 		return 0, `{"aggregations":{"memory":{"lines":{"buckets":[{"key":"api-1","over":{"buckets":[` + at + `]}}]}},
 			"shop_bus_lag_messages":{"lines":{"buckets":[{"key":"ingest","over":{"buckets":[` + at + `]}}]}}}}`
-	}, func(s *page.Site) error { return s.Add(Page()) })
+	}
+	c.Add(Page())
 	status, body := c.Get("/capacity")
 	if status != http.StatusOK {
 		t.Fatalf("%d %s", status, body)
 	}
-	for _, want := range []string{"&lt;vm&gt;", "50\u00a0%", "too little measured", "1 whose limit is not measured", "api-1", "bus, lag of ingest", "Your role may not read this.", "index privilege monitor"} {
+	for _, want := range []string{"&lt;vm&gt;", "50 %", "too little measured", "1 whose limit is not measured", "api-1", "bus, lag of ingest", "Your role may not read this.", "index privilege monitor"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("%q is not in the page", want)
 		}

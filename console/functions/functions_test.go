@@ -14,7 +14,6 @@ import (
 	"pharos/console/page"
 	"pharos/console/pagetest"
 	"pharos/console/series"
-	"pharos/elastic"
 	"pharos/internal/fault"
 )
 
@@ -44,12 +43,14 @@ func noMetrics(string, map[string]any) (int, string) {
 func TestPage(t *testing.T) {
 	t.Parallel()
 	api := &measured{functions: []operatorapi.Function{function("feed.Timeline", 100, 0, 0.5), function("feed.<SignIn>", 10, 1, 0.01), {Name: "tasks.idle"}}}
-	c := pagetest.New(t, func() elastic.Rights { return pagetest.Rights() }, noMetrics, func(s *page.Site) error { return s.Add(Functions{api}.Page()) })
+	c := pagetest.New(t)
+	c.Search = noMetrics
+	c.Add(Functions{api}.Page())
 	status, body := c.Get("/functions?sort=errors")
 	if status != http.StatusOK {
 		t.Fatalf("%d %s", status, body)
 	}
-	for _, want := range []string{"feed.&lt;SignIn&gt;", "10\u00a0%", "500\u00a0ms", "50\u00a0s", "no data", "No job was seen to end", `aria-sort="descending"`} {
+	for _, want := range []string{"feed.&lt;SignIn&gt;", "10 %", "500 ms", "50 s", "no data", "No job was seen to end", `aria-sort="descending"`} {
 		if !strings.Contains(body, want) {
 			t.Errorf("%q is not in the page", want)
 		}

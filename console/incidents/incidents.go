@@ -120,15 +120,28 @@ func (i Incident) Published() bool {
 
 // View is what the list shows.
 type View struct {
-	Open       page.Panel[[]Incident]        `json:"open"`
-	Closed     page.Panel[[]Incident]        `json:"closed"`
+	Open page.Panel[[]Incident] `json:"open"`
+	// After is the last incident of the page before; empty: this is the first.
+	After      string                        `json:"after,omitempty"`
+	Closed     page.Panel[Closed]            `json:"closed"`
 	Changes    page.Panel[[]incident.Change] `json:"changes"`
 	Components []string                      `json:"-"`
+}
+
+// Closed is a page of the incidents that are over, the latest first.
+type Closed struct {
+	Items []Incident `json:"items"`
+	// Next is what the parameter after takes for the page after this one; empty:
+	// this is the last.
+	Next string `json:"next,omitempty"`
 }
 
 type items[T any] struct {
 	Items []T `json:"items"`
 }
+
+// closedOnPage is how many closed incidents a page lists.
+const closedOnPage = "50"
 
 func ask[T any](ctx context.Context, i Incidents, r *page.Request, path string, q url.Values) ([]T, error) {
 	var answer items[T]
@@ -137,13 +150,18 @@ func ask[T any](ctx context.Context, i Incidents, r *page.Request, path string, 
 }
 
 func (i Incidents) list(r *page.Request) (any, error) {
-	v := &View{Components: i.Components}
+	v := &View{Components: i.Components, After: r.Query("after")}
 	p := r.Panels()
 	page.Load(p, &v.Open, func(ctx context.Context) ([]Incident, error) {
-		return ask[Incident](ctx, i, r, "/v1/incidents", url.Values{"state": {"open"}, "limit": {"100"}})
+		return ask[Incident](ctx, i, r, "/v1/incidents", url.Values{"state": {"open"}, "limit": {"1000"}})
 	})
-	page.Load(p, &v.Closed, func(ctx context.Context) ([]Incident, error) {
-		return ask[Incident](ctx, i, r, "/v1/incidents", url.Values{"state": {"closed"}, "limit": {"100"}})
+	page.Load(p, &v.Closed, func(ctx context.Context) (Closed, error) {
+		q := url.Values{"state": {"closed"}, "limit": {closedOnPage}}
+		if v.After != "" {
+			q.Set("after", v.After)
+		}
+		var answer Closed
+		return answer, i.Watcher.Call(ctx, r.Reader.Authorization, http.MethodGet, "/v1/incidents?"+q.Encode(), nil, &answer)
 	})
 	page.Load(p, &v.Changes, func(ctx context.Context) ([]incident.Change, error) {
 		return ask[incident.Change](ctx, i, r, "/v1/changes", url.Values{

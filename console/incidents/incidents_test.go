@@ -7,9 +7,7 @@ import (
 	"testing"
 
 	"pharos/console/incidents"
-	"pharos/console/page"
-	"pharos/console/sitetest"
-	"pharos/console/watcherapi"
+	"pharos/console/pagetest"
 )
 
 const open = `{"id":"i1","state":"open","title":"Service disruption","impact":"major","status":"investigating","components":["API","Old part"],"summary":"api <b>fails</b>",
@@ -23,7 +21,7 @@ const open = `{"id":"i1","state":"open","title":"Service disruption","impact":"m
 const closed = `{"id":"i2","state":"closed","title":"Degraded service","impact":"minor","status":"resolved","components":[],"severity":"error","services":[],"routes":[],
 	"started_at":"2026-11-20T11:00:30Z","closed_at":"2026-11-20T12:00:30Z","opened_by":"bob","closed_by":"bob","alerts":[],"changes":[],"timeline":[]}`
 
-func watcher(c sitetest.Call) (int, string) {
+func watcher(c pagetest.Call) (int, string) {
 	path, query, _ := strings.Cut(c.Path, "?")
 	switch {
 	case c.Method == http.MethodPost && path == "/v1/incidents":
@@ -34,8 +32,10 @@ func watcher(c sitetest.Call) (int, string) {
 		return http.StatusCreated, open
 	case path == "/v1/incidents" && strings.Contains(query, "state=open"):
 		return http.StatusOK, `{"items":[` + open + `]}`
+	case path == "/v1/incidents" && strings.Contains(query, "after=i2"):
+		return http.StatusOK, `{"items":[]}`
 	case path == "/v1/incidents":
-		return http.StatusOK, `{"items":[` + closed + `]}`
+		return http.StatusOK, `{"items":[` + closed + `],"next":"i2"}`
 	case path == "/v1/incidents/i1":
 		return http.StatusOK, open
 	case path == "/v1/incidents/i2":
@@ -46,17 +46,18 @@ func watcher(c sitetest.Call) (int, string) {
 	return http.StatusNotFound, `{"type":"/problems/not-found","detail":"There is no such incident."}`
 }
 
-func newStand(t *testing.T, user string) *sitetest.Stand {
+func newStand(t *testing.T, user string) *pagetest.Stand {
 	t.Helper()
-	s := sitetest.New(t, func(site *page.Site, client *watcherapi.Client) error {
-		return incidents.Incidents{Watcher: client, Components: []string{"API", "Site"}}.AddTo(site)
-	})
+	s := pagetest.New(t)
+	if err := (incidents.Incidents{Watcher: s.Watcher, Components: []string{"API", "Site"}}).AddTo(s.Site); err != nil {
+		t.Fatal(err)
+	}
 	s.Watch = watcher
 	s.SignIn(user)
 	return s
 }
 
-func holds(t *testing.T, s *sitetest.Stand, path string, want ...string) string {
+func holds(t *testing.T, s *pagetest.Stand, path string, want ...string) string {
 	t.Helper()
 	status, body := s.Get(path)
 	_, main, _ := strings.Cut(body, "<main")
@@ -79,8 +80,12 @@ func TestList(t *testing.T) {
 	}
 	var v incidents.View
 	s.JSON("/incidents.json", &v)
-	if len(v.Open.Data) != 1 || v.Open.Data[0].ID != "i1" || len(v.Closed.Data) != 1 || len(v.Changes.Data) != 1 {
+	if len(v.Open.Data) != 1 || v.Open.Data[0].ID != "i1" || len(v.Closed.Data.Items) != 1 || len(v.Changes.Data) != 1 {
 		t.Errorf("%+v", v)
+	}
+	holds(t, s, "/incidents?from=now-6h", `href="/incidents?after=i2&amp;from=now-6h#closed">Older</a>`)
+	if main := holds(t, s, "/incidents?from=now-6h&after=i2", "None is older.", `href="/incidents?from=now-6h#closed">The latest</a>`); strings.Contains(main, ">Older<") {
+		t.Error("there is something older than the oldest")
 	}
 }
 
@@ -157,7 +162,7 @@ func TestRights(t *testing.T) {
 func TestWatcherAway(t *testing.T) {
 	s := newStand(t, "oncall")
 	token := s.Token("/incidents")
-	s.Watcher.Close()
+	s.StopWatcher()
 	if main := holds(t, s, "/incidents", "The watcher does not answer"); strings.Contains(main, "None is open.") {
 		t.Error("no answer is shown as no incident")
 	}

@@ -3,6 +3,9 @@ package logs
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
 	"net/http/httptest"
 	"reflect"
 	"strings"
@@ -263,5 +266,28 @@ func TestFacetsLeadInAndOut(t *testing.T) {
 	f, err = readFacet(json.RawMessage(`{"buckets":[{"key":"4xx","from":400,"to":500,"doc_count":1},{"key":"5xx","from":500,"to":600,"doc_count":0}]}`), "Status", statusField)
 	if err != nil || len(f.Values) != 1 || f.Values[0].Clause != "(http.response.status_code >= 400 and http.response.status_code < 500)" {
 		t.Errorf("%+v, %v", f, err)
+	}
+}
+
+// A file that is not whole must not look whole.
+func TestAnExportThatBreaks(t *testing.T) {
+	gin.SetMode(gin.TestMode)
+	r := gin.New()
+	r.GET("/", func(c *gin.Context) {
+		c.String(http.StatusOK, "the first line\n")
+		c.Writer.Flush()
+		if err := broken(&page.Request{Context: c}, errors.New("Elasticsearch is away")); err != nil {
+			t.Error(err)
+		}
+	})
+	server := httptest.NewServer(r)
+	defer server.Close()
+	resp, err := http.Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if text, err := io.ReadAll(resp.Body); err == nil || string(text) != "the first line\n" {
+		t.Errorf("%q, %v", text, err)
 	}
 }

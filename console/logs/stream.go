@@ -170,9 +170,8 @@ func (l *Logs) export(r *page.Request, format, contentType string, encode func(r
 // broken ends an answer that has begun so that its reader sees that it is not
 // whole: by closing its connection.
 func broken(r *page.Request, err error) error {
-	if conn, _, herr := r.Writer.Hijack(); herr == nil {
-		_ = conn.Close()
-	}
+	// With no time left to write, the answer can't be ended properly.
+	_ = http.NewResponseController(r.Writer).SetWriteDeadline(time.Unix(1, 0))
 	if r.Ctx().Err() != nil {
 		return nil // the reader left
 	}

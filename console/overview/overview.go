@@ -5,6 +5,7 @@ package overview
 import (
 	"context"
 	"embed"
+	"fmt"
 	"time"
 
 	"pharos/console/page"
@@ -42,6 +43,8 @@ type Availability struct {
 	Total float64   `json:"total"`
 	Bad   float64   `json:"bad"`
 	Known bool      `json:"known"`
+	// Objective is whose minutes were counted; empty: the requests themselves.
+	Objective string `json:"objective,omitempty"`
 	// Target and BudgetLeft (1 is all of it) are the objective's, where there is
 	// one for this window.
 	Target     float64  `json:"target,omitempty"`
@@ -64,6 +67,12 @@ func (a Availability) State() map[string]string {
 		return map[string]string{"State": "warn", "Word": page.Percent(*a.BudgetLeft) + " of the budget left"}
 	}
 	return map[string]string{"State": "ok", "Word": page.Percent(*a.BudgetLeft) + " of the budget left"}
+}
+
+// Slower is the search for those of some requests that took so many seconds or
+// longer; their log lines count nanoseconds.
+func (v *View) Slower(requests string, seconds float64) string {
+	return fmt.Sprintf("%s and event.duration >= %d", requests, int64(seconds*1e9))
 }
 
 // Page describes the page for a site.

@@ -43,7 +43,7 @@ func (q queries) availability(ctx context.Context, o *slo.Objective, logs bool) 
 		if err != nil {
 			return nil, err
 		}
-		a := Availability{Name: w.name, From: q.now.Add(-w.length), Total: n.Total, Bad: n.Bad(), Known: !n.NoData()}
+		a := Availability{Name: w.name, From: q.now.Add(-w.length), Total: n.Total, Bad: n.Bad(), Known: !n.NoData(), Objective: o.Name}
 		if w.length == o.Window && a.Known {
 			left := n.BudgetLeft(*o)
 			a.Target, a.BudgetLeft = o.Target, &left

@@ -3,6 +3,7 @@ package overview
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"pharos/console/page"
 	"pharos/elastic"
@@ -20,8 +21,9 @@ type Traffic struct {
 	Top    []Route                                `json:"top_routes"`
 	Slow   []Route                                `json:"slowest_routes"`
 	Charts struct{ Requests, Latency page.Chart } `json:"charts"`
-	// Sampled is the share of the requests that the percentiles were taken from, 1
-	// for all.
+	// Sampled is the share of the requests that routes, percentiles and charts were
+	// made of, 1 for all. Total, Bad, Status and the faults of routes and charts are
+	// counted from all.
 	Sampled float64 `json:"sampled"`
 }
 
@@ -41,9 +43,14 @@ type Route struct {
 	P99   float64 `json:"p99_seconds"`
 }
 
-// fullCount is up to how many requests percentiles are taken from all of them; of
-// more they are taken from a random sample, which is far cheaper.
-const fullCount = 250_000
+const (
+	// fullCount is up to how many requests routes, percentiles and charts are made
+	// of all of them; of more they are made of a random sample, which is far
+	// cheaper. Totals and faults are always counted whole.
+	fullCount = 120_000
+	// maxRoutes is of how many routes the faults are counted.
+	maxRoutes = 500
+)
 
 type percentiles struct {
 	Values map[string]float64 `json:"values"`
@@ -59,8 +66,15 @@ type counted struct {
 type routeBucket struct {
 	Key      string      `json:"key"`
 	DocCount int64       `json:"doc_count"`
-	Bad      counted     `json:"bad"`
 	Took     percentiles `json:"took"`
+}
+
+// point is a step of a chart.
+type point struct {
+	Key     float64     `json:"key"` // milliseconds since 1970
+	Count   int64       `json:"doc_count"`
+	Took    percentiles `json:"took"`
+	Classes struct{ Buckets []counted }
 }
 
 func (q queries) traffic(ctx context.Context) (Traffic, error) {
@@ -77,123 +91,148 @@ func (q queries) traffic(ctx context.Context) (Traffic, error) {
 		{"key": "2xx", "from": 200, "to": 300}, {"key": "3xx", "from": 300, "to": 400},
 		{"key": "4xx", "from": 400, "to": 500}, {"key": "5xx", "from": 500, "to": 600},
 	}}}
-	counts := object{"date_histogram": over["date_histogram"], "aggs": object{"classes": classes}}
 	res, err := q.es.Search(ctx, elastic.TrafficStream, object{
 		"size": 0, "query": query,
-		"aggs": object{"bad": bad, "over": counts, "status": object{"terms": object{"field": "http.response.status_code", "size": 50}}},
+		"aggs": object{
+			"bad": object{"filter": bad["filter"], "aggs": object{
+				"over": over, "routes": object{"terms": object{"field": "http.route", "size": maxRoutes}},
+			}},
+			"status": object{"terms": object{"field": "http.response.status_code", "size": 50}},
+		},
 	})
 	if err != nil {
 		return Traffic{}, fmt.Errorf("count traffic: %w", err)
 	}
 	t := Traffic{Total: res.Total, Rate: float64(res.Total) / q.span.Length().Seconds(), Sampled: 1}
-	var badCount counted
+	if t.Total > fullCount {
+		t.Sampled = probability(fullCount / float64(t.Total))
+	}
+	var failed struct {
+		counted
+		Over   struct{ Buckets []point }
+		Routes struct {
+			Buckets []struct {
+				Key      string `json:"key"`
+				DocCount int64  `json:"doc_count"`
+			}
+		}
+	}
 	var status struct {
 		Buckets []struct {
 			Key   int   `json:"key"`
 			Count int64 `json:"doc_count"`
 		}
 	}
-	var points struct {
-		Buckets []struct {
-			Key     float64 `json:"key"`
-			Count   int64   `json:"doc_count"`
-			Classes struct {
-				Buckets []struct {
-					Key   string `json:"key"`
-					Count int64  `json:"doc_count"`
-				}
-			}
-		}
-	}
-	if err := decode(res, map[string]any{"bad": &badCount, "status": &status, "over": &points}); err != nil {
+	if err := decode(res, map[string]any{"bad": &failed, "status": &status}); err != nil {
 		return Traffic{}, fmt.Errorf("count traffic: %w", err)
 	}
-	t.Bad = badCount.DocCount
+	t.Bad = failed.DocCount
 	for _, b := range status.Buckets {
 		t.Status = append(t.Status, Status{b.Key, b.Count})
 	}
-	t.Charts.Requests = page.NewChart("requests", "Requests a second, by status", page.PerSecond, q.span)
-	t.Charts.Requests.Stacked = true
-	names := []string{"2xx", "3xx", "4xx", "5xx"}
-	for _, name := range names {
-		t.Charts.Requests.Series = append(t.Charts.Requests.Series, page.Series{Name: name, Colour: page.Colour(name)})
+	of := map[string]int64{}
+	for _, b := range failed.Routes.Buckets {
+		of[b.Key] = b.DocCount
 	}
-	for _, b := range points.Buckets {
-		t.Charts.Requests.Times = append(t.Charts.Requests.Times, int64(b.Key/1000))
-		for i := range names {
-			var n int64
-			if i < len(b.Classes.Buckets) {
-				n = b.Classes.Buckets[i].Count
-			}
-			t.Charts.Requests.Series[i].Values = append(t.Charts.Requests.Series[i].Values, page.Value(float64(n)/step.Seconds()))
-		}
-	}
-	return t, q.latency(ctx, &t, query, over, took, bad)
-}
-
-// latency adds what is taken from durations.
-func (q queries) latency(ctx context.Context, t *Traffic, query elastic.Query, over, took, bad object) error {
-	if t.Total > fullCount {
-		t.Sampled = fullCount / float64(t.Total)
-	}
-	route := func(order object) object {
-		return object{"terms": object{"field": "http.route", "size": 8, "order": order}, "aggs": object{"took": took, "bad": bad}}
-	}
-	aggs := object{
+	sample, err := q.sample(ctx, t.Sampled, query, object{
 		"all":  took,
-		"over": object{"date_histogram": over["date_histogram"], "aggs": object{"took": took}},
-		"top":  route(object{"_count": "desc"}),
-		"slow": route(object{"took[95.0]": "desc"}),
-	}
-	res, err := q.es.Search(ctx, elastic.TrafficStream, object{
-		"size": 0, "query": query,
-		// A fixed seed, so that the same question has the same answer.
-		"aggs": object{"sample": object{"random_sampler": object{"probability": probability(t.Sampled), "seed": 1}, "aggs": aggs}},
+		"over": object{"date_histogram": over["date_histogram"], "aggs": object{"took": took, "classes": classes}},
+		"top":  routes(took, object{"_count": "desc"}),
+		"slow": routes(took, object{"took[95.0]": "desc"}),
 	})
 	if err != nil {
-		return fmt.Errorf("measure latency: %w", err)
-	}
-	var sample struct {
-		All  percentiles `json:"all"`
-		Over struct {
-			Buckets []struct {
-				Key   float64     `json:"key"`
-				Count int64       `json:"doc_count"`
-				Took  percentiles `json:"took"`
-			}
-		} `json:"over"`
-		Top, Slow struct{ Buckets []routeBucket }
-	}
-	if err := decode(res, map[string]any{"sample": &sample}); err != nil {
-		return fmt.Errorf("measure latency: %w", err)
+		return Traffic{}, err
 	}
 	t.P50, t.P95, t.P99 = sample.All.at("50.0"), sample.All.at("95.0"), sample.All.at("99.0")
-	t.Charts.Latency = page.NewChart("latency", "Latency at nginx", page.Sec, q.span)
-	keys := []string{"50.0", "95.0", "99.0"}
-	for _, name := range []string{"p50", "p95", "p99"} {
-		t.Charts.Latency.Series = append(t.Charts.Latency.Series, page.Series{Name: name, Colour: page.Colour(name)})
-	}
-	for _, b := range sample.Over.Buckets {
-		t.Charts.Latency.Times = append(t.Charts.Latency.Times, int64(b.Key/1000))
-		for i, key := range keys {
-			var v *float64
-			if b.Count > 0 {
-				v = page.Value(b.Took.at(key))
-			}
-			t.Charts.Latency.Series[i].Values = append(t.Charts.Latency.Series[i].Values, v)
-		}
-	}
+	t.Charts.Requests = requests(q.span, step, sample.Over.Buckets, failed.Over.Buckets)
+	t.Charts.Latency = latency(q.span, sample.Over.Buckets)
 	for _, b := range sample.Top.Buckets {
-		t.Top = append(t.Top, b.route())
+		t.Top = append(t.Top, b.route(of))
 	}
 	for _, b := range sample.Slow.Buckets {
-		t.Slow = append(t.Slow, b.route())
+		t.Slow = append(t.Slow, b.route(of))
 	}
-	return nil
+	return t, nil
 }
 
-func (b routeBucket) route() Route {
-	return Route{b.Key, b.DocCount, b.Bad.DocCount, b.Took.at("50.0"), b.Took.at("95.0"), b.Took.at("99.0")}
+func routes(took, order object) object {
+	return object{"terms": object{"field": "http.route", "size": 8, "order": order}, "aggs": object{"took": took}}
+}
+
+// sampled is what a share of the requests says of all of them.
+type sampled struct {
+	All       percentiles
+	Over      struct{ Buckets []point }
+	Top, Slow struct{ Buckets []routeBucket }
+}
+
+func (q queries) sample(ctx context.Context, share float64, query elastic.Query, aggs object) (sampled, error) {
+	res, err := q.es.Search(ctx, elastic.TrafficStream, object{
+		"size": 0, "query": query, "track_total_hits": false,
+		// A fixed seed, so that the same question has the same answer.
+		"aggs": object{"sample": object{"random_sampler": object{"probability": share, "seed": 1}, "aggs": aggs}},
+	})
+	if err != nil {
+		return sampled{}, fmt.Errorf("measure traffic: %w", err)
+	}
+	var s sampled
+	if err := decode(res, map[string]any{"sample": &s}); err != nil {
+		return sampled{}, fmt.Errorf("measure traffic: %w", err)
+	}
+	return s, nil
+}
+
+// requests draws 5xx as they were counted, and the other classes as the sample
+// has them.
+func requests(span page.Span, step time.Duration, points, failed []point) page.Chart {
+	chart := page.NewChart("requests", "Requests a second, by status", page.PerSecond, span)
+	chart.Stacked = true
+	names := []string{"2xx", "3xx", "4xx", "5xx"}
+	for _, name := range names {
+		chart.Series = append(chart.Series, page.Series{Name: name, Colour: page.Colour(name)})
+	}
+	faults := map[float64]int64{}
+	for _, p := range failed {
+		faults[p.Key] = p.Count
+	}
+	for _, p := range points {
+		chart.Times = append(chart.Times, int64(p.Key/1000))
+		for i := range names {
+			var n int64
+			switch {
+			case names[i] == "5xx":
+				n = faults[p.Key]
+			case i < len(p.Classes.Buckets):
+				n = p.Classes.Buckets[i].DocCount
+			}
+			chart.Series[i].Values = append(chart.Series[i].Values, page.Value(float64(n)/step.Seconds()))
+		}
+	}
+	return chart
+}
+
+func latency(span page.Span, points []point) page.Chart {
+	chart := page.NewChart("latency", "Latency at nginx", page.Sec, span)
+	keys := []string{"50.0", "95.0", "99.0"}
+	for _, name := range []string{"p50", "p95", "p99"} {
+		chart.Series = append(chart.Series, page.Series{Name: name, Colour: page.Colour(name)})
+	}
+	for _, p := range points {
+		chart.Times = append(chart.Times, int64(p.Key/1000))
+		for i, key := range keys {
+			var v *float64
+			if p.Count > 0 {
+				v = page.Value(p.Took.at(key))
+			}
+			chart.Series[i].Values = append(chart.Series[i].Values, v)
+		}
+	}
+	return chart
+}
+
+// route is the bucket's, with its faults among those counted by route.
+func (b routeBucket) route(faults map[string]int64) Route {
+	return Route{b.Key, b.DocCount, faults[b.Key], b.Took.at("50.0"), b.Took.at("95.0"), b.Took.at("99.0")}
 }
 
 // probability is what random_sampler takes: up to a half, or 1.

@@ -8,30 +8,28 @@ import (
 	"testing/fstest"
 
 	"pharos/console/page"
-	"pharos/console/sitetest"
-	"pharos/console/watcherapi"
+	"pharos/console/pagetest"
 )
 
 type named struct{ ID, Asked string }
 
 func (n named) PageTitle() string { return "Thing " + n.ID }
 
-func newThings(t *testing.T) *sitetest.Stand {
-	s := sitetest.New(t, func(site *page.Site, _ *watcherapi.Client) error {
-		files := fstest.MapFS{"thing.html": {Data: []byte(`{{define "main"}}{{template "head" .}}<p>{{.View.Asked}}</p><form method="post">{{template "csrf" .}}</form>{{end}}`)}}
-		return site.Add(page.Page{
-			Name: "thing", Title: "Thing", Path: "/things/:id", Need: page.Anybody, Files: files, Hidden: true,
-			View: func(r *page.Request) (any, error) {
-				if r.Param("id") == "old" {
-					return nil, page.Elsewhere("/things/new")
-				}
-				return named{ID: r.Param("id")}, nil
-			},
-			Post: func(r *page.Request) (any, error) {
-				span, err := r.SpanOf(r.PostForm("from"), "now")
-				return named{r.Param("id"), span.Length().String()}, err
-			},
-		})
+func newThings(t *testing.T) *pagetest.Stand {
+	s := pagetest.New(t)
+	files := fstest.MapFS{"thing.html": {Data: []byte(`{{define "main"}}{{template "head" .}}<p>{{.View.Asked}}</p><form method="post">{{template "csrf" .}}</form>{{end}}`)}}
+	s.Add(page.Page{
+		Name: "thing", Title: "Thing", Path: "/things/:id", Need: page.Anybody, Files: files, Hidden: true,
+		View: func(r *page.Request) (any, error) {
+			if r.Param("id") == "old" {
+				return nil, page.Elsewhere("/things/new")
+			}
+			return named{ID: r.Param("id")}, nil
+		},
+		Post: func(r *page.Request) (any, error) {
+			span, err := r.SpanOf(r.PostForm("from"), "now")
+			return named{r.Param("id"), span.Length().String()}, err
+		},
 	})
 	s.SignIn("viewer")
 	return s

@@ -48,6 +48,14 @@ func Load[T any](p *Panels, into *Panel[T], ask func(context.Context) (T, error)
 // Wait waits for all panels.
 func (p *Panels) Wait() { p.group.Wait() }
 
+// ended reports whether an error says that the reader's key is good no longer:
+// it was withdrawn, or ended before the session.
+func ended(err error) bool {
+	var refused *elastic.Error
+	return errors.As(err, &refused) && refused.Status == http.StatusUnauthorized ||
+		errors.Is(err, elastic.ErrUnauthenticated) || fault.Is(err, fault.Unauthenticated)
+}
+
 // Trouble says to the reader what an error means, for what is no panel.
 func (r *Request) Trouble(err error) *Trouble { return r.trouble(err) }
 
@@ -57,6 +65,11 @@ func (r *Request) trouble(err error) *Trouble {
 	var refused *elastic.Error
 	var known *fault.Error
 	switch {
+	case ended(err):
+		r.mu.Lock()
+		r.ended = true
+		r.mu.Unlock()
+		return &Trouble{"forbidden", "Your session has ended. Sign in again."}
 	case errors.As(err, &known):
 		kind := "invalid"
 		switch {

@@ -32,6 +32,7 @@ type Request struct {
 	parent context.Context
 	cancel context.CancelFunc
 	mu     sync.Mutex
+	ended  bool // a panel was told so of the reader's session
 }
 
 // WantsJSON reports whether a program reads the answer.

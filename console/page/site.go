@@ -147,6 +147,8 @@ func (s *Site) Add(p Page) error {
 		switch {
 		case err != nil:
 			s.fail(r, err)
+		case r.ended:
+			s.askToSignIn(r)
 		case r.json:
 			r.Header("Cache-Control", "private, no-store")
 			r.JSON(http.StatusOK, view)
@@ -310,11 +312,11 @@ func wantsJSON(c *gin.Context) bool {
 
 // fail answers with an error as the reader can read it.
 func (s *Site) fail(r *Request, err error) {
-	var refused *elastic.Error
-	if errors.As(err, &refused) && refused.Status == http.StatusUnauthorized || errors.Is(err, elastic.ErrUnauthenticated) {
-		s.askToSignIn(r) // the key has ended before the session
+	if ended(err) {
+		s.askToSignIn(r)
 		return
 	}
+	var refused *elastic.Error
 	var moved Elsewhere
 	if errors.As(err, &moved) {
 		r.Redirect(http.StatusSeeOther, string(moved))
@@ -351,9 +353,12 @@ func (s *Site) askToSignIn(r *Request) {
 		httpserver.Problem(r.Context, fault.New(fault.Unauthenticated, "Sign in, or send an Authorization header of an Elasticsearch account."))
 		return
 	}
+	// Back to where the reader was: the page, or the one that its form stood on.
 	next := ""
-	if r.Request.Method == http.MethodGet {
+	if from, err := url.Parse(r.Request.Referer()); r.Request.Method == http.MethodGet {
 		next = r.Request.URL.RequestURI()
+	} else if err == nil && from.Host == r.Request.Host {
+		next = from.RequestURI()
 	}
 	target, _ := link("/sign-in", url.Values{}, []string{"next", next})
 	r.Redirect(http.StatusSeeOther, target)

@@ -268,3 +268,32 @@ func TestOnePanelFailsAlone(t *testing.T) {
 		t.Errorf("%d %+v", resp.StatusCode, view)
 	}
 }
+
+// A key that ends while its session goes on leads to the sign-in, and from there
+// back, wherever it was noticed.
+func TestASessionEnds(t *testing.T) {
+	s := newStand(t)
+	s.signIn("oncall")
+	for name, err := range map[string]error{"Elasticsearch": &elastic.Error{Status: 401}, "the watcher": fault.New(fault.Unauthenticated, "Sign in again.")} {
+		s.view = func(r *page.Request) (any, error) {
+			var fine, ended page.Panel[string]
+			p := r.Panels()
+			page.Load(p, &fine, func(context.Context) (string, error) { return "fine", nil })
+			page.Load(p, &ended, func(context.Context) (string, error) { return "", err })
+			p.Wait()
+			return map[string]string{"Text": fine.Data}, nil
+		}
+		if resp, body := s.send("GET", "/logs?q=a", nil); resp.StatusCode != http.StatusSeeOther || resp.Header.Get("Location") != "/sign-in?next=%2Flogs%3Fq%3Da" {
+			t.Errorf("%s says so in a panel: %d %v %s", name, resp.StatusCode, resp.Header, body)
+		}
+		if resp, _ := s.send("GET", "/logs.json", nil); resp.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s to a program: %d", name, resp.StatusCode)
+		}
+	}
+	s.client.Jar, _ = cookiejar.New(nil)
+	for referer, want := range map[string]string{s.URL + "/logs?q=a": "/sign-in?next=%2Flogs%3Fq%3Da", "https://evil.example/logs": "/sign-in", "": "/sign-in"} {
+		if resp, _ := s.send("POST", "/do", url.Values{}, "Referer", referer); resp.StatusCode != http.StatusSeeOther || resp.Header.Get("Location") != want {
+			t.Errorf("a form of %q: %d to %s", referer, resp.StatusCode, resp.Header.Get("Location"))
+		}
+	}
+}

@@ -1,16 +1,21 @@
-// Package pagetest stands a page of the console up before an Elasticsearch that
-// says what a test wants.
+// Package pagetest stands the console up with pages of a test's choice, before
+// an Elasticsearch and a watcher that say what the test wants. People sign in as
+// in a browser, so that forms are checked as theirs are.
 package pagetest
 
 import (
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"io"
-	"maps"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -19,6 +24,7 @@ import (
 
 	"pharos/console/page"
 	"pharos/console/session"
+	"pharos/console/watcherapi"
 	"pharos/elastic"
 	"pharos/internal/look"
 )
@@ -26,14 +32,36 @@ import (
 // Now is the time of every page.
 func Now() time.Time { return time.Date(2026, 11, 21, 12, 0, 30, 0, time.UTC) }
 
-// Elasticsearch answers a search: target is the index or stream. The status is
-// 200 where it is 0.
+// Elasticsearch answers a question: target is the index or stream, body["call"]
+// what was called there. The status is 200 where it is 0.
 type Elasticsearch func(target string, body map[string]any) (status int, answer string)
 
-// Console is a console with pages of a test's choice, read by "reader".
-type Console struct {
-	t   *testing.T
-	url string
+// Call is one that the watcher got.
+type Call struct {
+	User, Method, Path, Body string
+}
+
+// Stand is a console. Its reader is a program with the account "reader", until
+// somebody signs in.
+type Stand struct {
+	Site *page.Site
+	// Watcher is the console's way to the watcher.
+	Watcher *watcherapi.Client
+
+	// Search answers Elasticsearch's questions; nil: nothing is found.
+	Search Elasticsearch
+	// Rights are an account's, asked for at each request, so that a test can
+	// withdraw them; one without a User is nobody's. nil: RightsOf.
+	Rights func(user string) elastic.Rights
+	// Watch answers what the watcher is asked; nil: an empty object.
+	Watch func(Call) (status int, answer string)
+
+	t       *testing.T
+	url     string
+	client  *http.Client
+	watcher *httptest.Server
+	mu      sync.Mutex
+	calls   []Call
 }
 
 // Rights are Elasticsearch's answer about a reader who may do all that the
@@ -43,45 +71,46 @@ func Rights(without ...string) elastic.Rights {
 	for _, name := range []string{elastic.TrafficStream, "logs-pharos-default", "traces-apm-default", "metrics-slo-default", "heartbeat-default"} {
 		index[name] = map[string]bool{"read": true}
 	}
+	cluster := map[string]bool{"monitor_watcher": true}
 	application := map[string]bool{"watch:operate": true, "alert:read": true, "user:suspend": true}
 	for _, name := range without {
 		delete(index, name)
+		delete(cluster, name)
 		delete(application, name)
 	}
-	return elastic.Rights{User: "reader", Index: index, Application: map[string]map[string]map[string]bool{"pharos": {"*": application}}}
+	return elastic.Rights{User: "reader", Cluster: cluster, Index: index, Application: map[string]map[string]map[string]bool{"pharos": {"*": application}}}
 }
 
-// New stands up a console. rights is asked at each request, so that a test can
-// withdraw them.
-func New(t *testing.T, rights func() elastic.Rights, answer Elasticsearch, add func(*page.Site) error) *Console {
+// RightsOf are those of the accounts: oncall and reader may do everything,
+// support reads no metrics and changes no alerts, viewer reads metrics and
+// uptime, and anybody else is nobody.
+func RightsOf(user string) elastic.Rights {
+	rights := elastic.Rights{}
+	switch user {
+	case "oncall", "reader":
+		rights = Rights()
+	case "support":
+		rights = Rights("metrics-slo-default", "watch:operate", "monitor_watcher")
+	case "viewer":
+		rights = Rights(elastic.TrafficStream, "logs-pharos-default", "traces-apm-default", "monitor_watcher", "watch:operate", "alert:read", "user:suspend")
+	default:
+		return rights
+	}
+	rights.User = user
+	return rights
+}
+
+// New stands a console up that has no pages yet.
+func New(t *testing.T) *Stand {
 	t.Helper()
 	gin.SetMode(gin.TestMode)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("X-Elastic-Product", "Elasticsearch")
-		w.Header().Set("Content-Type", "application/json")
-		target, call, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-		if target == "_security" {
-			now := rights()
-			if now.User == "" {
-				w.WriteHeader(http.StatusUnauthorized)
-			}
-			_ = json.NewEncoder(w).Encode(map[string]any{"username": now.User, "index": now.Index, "application": now.Application, "cluster": now.Cluster})
-			return
-		}
-		var body map[string]any
-		_ = json.NewDecoder(r.Body).Decode(&body)
-		if body == nil {
-			body = map[string]any{}
-		}
-		body["call"] = call
-		status, text := answer(target, body)
-		if status != 0 {
-			w.WriteHeader(status)
-		}
-		_, _ = io.WriteString(w, text)
-	}))
-	t.Cleanup(server.Close)
-	es, err := elastic.New(elastic.Config{URLs: []string{server.URL}, User: "console", Password: "pw"})
+	s := &Stand{t: t}
+	search := httptest.NewServer(http.HandlerFunc(s.elasticsearch))
+	t.Cleanup(search.Close)
+	s.watcher = httptest.NewServer(http.HandlerFunc(s.watch))
+	t.Cleanup(s.watcher.Close)
+	s.Watcher = watcherapi.New(s.watcher.URL)
+	es, err := elastic.New(elastic.Config{URLs: []string{search.URL}, User: "console", Password: "pw"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,67 +123,174 @@ func New(t *testing.T, rights func() elastic.Rights, answer Elasticsearch, add f
 		t.Fatal(err)
 	}
 	r := gin.New()
-	site, err := page.NewSite(r, page.Config{
-		Elasticsearch: es, Sessions: sessions, Assets: assets, Now: Now, Timeout: 10 * time.Second, Environment: "test", Region: "here",
-	})
+	s.Site, err = page.NewSite(r, page.Config{Elasticsearch: es, Sessions: sessions, Assets: assets, Now: Now, Timeout: 10 * time.Second, Environment: "test", Region: "here"})
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := add(site); err != nil {
 		t.Fatal(err)
 	}
 	console := httptest.NewServer(r)
 	t.Cleanup(console.Close)
-	return &Console{t, console.URL}
+	s.url = console.URL
+	return s
 }
 
-// Get reads a page as a browser does.
-func (c *Console) Get(path string) (int, string) {
-	c.t.Helper()
-	return c.send(http.MethodGet, path, nil)
+// Add adds pages.
+func (s *Stand) Add(pages ...page.Page) {
+	s.t.Helper()
+	for _, p := range pages {
+		if err := s.Site.Add(p); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// StopWatcher leaves the console without a watcher.
+func (s *Stand) StopWatcher() { s.watcher.Close() }
+
+// user is for whom Elasticsearch or the watcher is asked.
+func user(r *http.Request) string {
+	if name, _, ok := r.BasicAuth(); ok {
+		return name
+	}
+	return strings.TrimPrefix(r.Header.Get("Authorization"), "ApiKey key-")
+}
+
+func (s *Stand) elasticsearch(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Elastic-Product", "Elasticsearch")
+	w.Header().Set("Content-Type", "application/json")
+	body := map[string]any{}
+	_ = json.NewDecoder(r.Body).Decode(&body)
+	target, call, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	switch {
+	case strings.HasSuffix(call, "/grant"):
+		grant, _ := body["grant"].(map[string]any)
+		name, _ := grant["username"].(string)
+		if name == "" {
+			name, _ = body["username"].(string)
+		}
+		_, _ = fmt.Fprintf(w, `{"id":"id-%[1]s","encoded":"key-%[1]s","expiration":%[2]d}`, name, time.Now().Add(time.Hour).UnixMilli())
+	case target == "_security":
+		of := s.Rights
+		if of == nil {
+			of = RightsOf
+		}
+		rights := of(user(r))
+		if rights.User == "" {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+		_ = json.NewEncoder(w).Encode(rights)
+	case s.Search != nil:
+		body["call"] = call
+		status, answer := s.Search(target, body)
+		if status != 0 {
+			w.WriteHeader(status)
+		}
+		_, _ = io.WriteString(w, answer)
+	default:
+		_, _ = io.WriteString(w, `{"hits":{"total":{"value":0},"hits":[]}}`)
+	}
+}
+
+func (s *Stand) watch(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	c := Call{user(r), r.Method, r.URL.RequestURI(), string(body)}
+	s.mu.Lock()
+	s.calls = append(s.calls, c)
+	s.mu.Unlock()
+	status, answer := http.StatusOK, "{}"
+	if s.Watch != nil {
+		status, answer = s.Watch(c)
+	}
+	w.WriteHeader(status)
+	if status != http.StatusNoContent {
+		_, _ = io.WriteString(w, answer)
+	}
+}
+
+// Changes are the calls to the watcher that were not reads, in their order.
+func (s *Stand) Changes() []Call {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(s.calls), func(c Call) bool { return c.Method == http.MethodGet || strings.Contains(c.Path, "/_query/") })
+}
+
+// SignIn signs somebody in, instead of who was.
+func (s *Stand) SignIn(user string) {
+	s.t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.client = &http.Client{Jar: jar, CheckRedirect: stay}
+	status, _, body := s.send(http.MethodPost, "/sign-in", url.Values{"user": {user}, "password": {"right"}})
+	if status != http.StatusSeeOther {
+		s.t.Fatalf("sign in as %s: %d %s", user, status, body)
+	}
+}
+
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// Get reads a page.
+func (s *Stand) Get(path string) (status int, body string) {
+	s.t.Helper()
+	status, _, body = s.send(http.MethodGet, path, nil)
+	return status, body
 }
 
 // JSON reads a page as a program does; anything but 200 fails the test.
-func (c *Console) JSON(path string, into any) {
-	c.t.Helper()
-	status, body := c.send(http.MethodGet, path, nil)
+func (s *Stand) JSON(path string, into any) {
+	s.t.Helper()
+	status, body := s.Get(path)
 	if status != http.StatusOK {
-		c.t.Fatalf("GET %s: %d %s", path, status, body)
+		s.t.Fatalf("GET %s: %d %s", path, status, body)
 	}
 	if err := json.Unmarshal([]byte(body), into); err != nil {
-		c.t.Fatalf("GET %s: %v in %s", path, err, body)
+		s.t.Fatalf("GET %s: %v in %s", path, err, body)
 	}
 }
 
-// Post sends a form; a redirect is not followed.
-func (c *Console) Post(path string, form map[string]string) (int, string) {
-	c.t.Helper()
-	values := url.Values{}
-	for name, value := range maps.All(form) {
-		values.Set(name, value)
+var tokenIn = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
+
+// Token is the one in the forms of a page.
+func (s *Stand) Token(path string) string {
+	s.t.Helper()
+	_, body := s.Get(path)
+	m := tokenIn.FindStringSubmatch(body)
+	if m == nil {
+		s.t.Fatalf("%s has no form: %s", path, body)
 	}
-	return c.send(http.MethodPost, path, strings.NewReader(values.Encode()))
+	return m[1]
 }
 
-func (c *Console) send(method, path string, body io.Reader) (int, string) {
-	c.t.Helper()
-	req, err := http.NewRequestWithContext(c.t.Context(), method, c.url+path, body)
+// Post sends a form; location is where it leads to, which is not followed.
+func (s *Stand) Post(path string, form url.Values) (status int, location, body string) {
+	s.t.Helper()
+	status, header, body := s.send(http.MethodPost, path, form)
+	return status, header.Get("Location"), body
+}
+
+func (s *Stand) send(method, path string, form url.Values) (status int, header http.Header, body string) {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(form.Encode()))
 	if err != nil {
-		c.t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	req.SetBasicAuth("reader", "right")
-	if body != nil {
+	if form != nil {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := s.client
+	if client == nil {
+		client = &http.Client{CheckRedirect: stay}
+		req.SetBasicAuth("reader", "right")
+	}
 	resp, err := client.Do(req)
 	if err != nil {
-		c.t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		c.t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	return resp.StatusCode, string(text)
+	// Numbers are written with spaces that do not break.
+	return resp.StatusCode, resp.Header, strings.ReplaceAll(string(text), "\u00a0", " ")
 }

@@ -22,6 +22,8 @@ type View struct {
 	Scanners  page.Panel[Scanners]  `json:"scanners"`
 	Addresses page.Panel[[]Address] `json:"addresses"`
 	Agents    page.Panel[[]Pattern] `json:"agents"`
+	// Dependencies is nil before the first scan.
+	Dependencies page.Panel[*Dependencies] `json:"dependencies"`
 }
 
 // Page describes the page for a site.
@@ -41,6 +43,7 @@ func view(r *page.Request) (any, error) {
 	page.Load(p, &v.Scanners, q.scanners)
 	page.Load(p, &v.Addresses, q.addresses)
 	page.Load(p, &v.Agents, q.agents)
+	page.Load(p, &v.Dependencies, q.dependencies)
 	p.Wait()
 	return v, nil
 }

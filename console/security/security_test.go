@@ -6,14 +6,15 @@ import (
 	"testing"
 
 	"pharos/console/kql"
-	"pharos/console/page"
 	"pharos/console/pagetest"
-	"pharos/elastic"
 )
 
 // answer is Elasticsearch's to the page's questions, as 8.19 writes it.
 func answer(_ string, body map[string]any) (int, string) {
-	aggs := body["aggs"].(map[string]any)
+	aggs, ok := body["aggs"].(map[string]any)
+	if !ok {
+		return scans(body)
+	}
 	const times = `"first":{"value":1795262280000.0},"last":{"value":1795262340000.0}`
 	switch {
 	case aggs["routes"] != nil:
@@ -33,9 +34,58 @@ func answer(_ string, body map[string]any) (int, string) {
 	return 0, `{"aggregations":{"addresses":{"buckets":[{"key":"192.0.2.1","doc_count":100,"refused":{"doc_count":20},"failed":{"doc_count":5}}]}}}`
 }
 
-func stand(t *testing.T, answer pagetest.Elasticsearch) *pagetest.Console {
+// scans is what make vuln wrote: a scan, and two findings of it.
+func scans(body map[string]any) (int, string) {
+	if body["size"] == 1.0 {
+		return 0, `{"hits":{"hits":[{"_source":{"@timestamp":"2026-11-20T11:00:00Z","event":{"outcome":"success"},"observer":{"name":"govulncheck v1.1.4"},"service":{"version":"v1.2.3"},"vulnerability":{"report_id":"r1"}}}]}}`
+	}
+	return 0, `{"hits":{"hits":[
+		{"_source":{"@timestamp":"2026-11-20T11:00:00Z","vulnerability":{"id":["GO-1"],"category":["required"],"description":"a<b>","reference":"javascript:alert(1)"},"package":{"name":"example.org/a","version":"v1.0.0"}}},
+		{"_source":{"@timestamp":"2026-11-20T11:00:00Z","vulnerability":{"id":["GO-2","CVE-2"],"category":["called"],"description":"bad","reference":"https://pkg.go.dev/vuln/GO-2"},"package":{"name":"example.org/b","version":"v1.0.0"},"labels":{"fixed_version":"v1.0.1"}}}]}}`
+}
+
+func TestDependencies(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		last      string // what the search for the last scan finds
+		says, not []string
+	}{
+		"found":     {"", []string{"1 called", "GO-2, CVE-2", `href="https://pkg.go.dev/vuln/GO-2"`, "calls it", "v1.0.1", "none yet", "requires the module", "a&lt;b&gt;", "govulncheck v1.1.4"}, []string{"javascript:", "Nobody has looked"}},
+		"none":      {`{"hits":{"hits":[{"_source":{"@timestamp":"2026-11-20T11:00:00Z","event":{"outcome":"success"},"vulnerability":{"report_id":"r0"}}}]}}`, []string{"none known"}, []string{"not run"}},
+		"not run":   {`{"hits":{"hits":[{"_source":{"@timestamp":"2026-11-20T11:00:00Z","event":{"outcome":"failure"},"error":{"message":"no such host"},"vulnerability":{"report_id":"r2"}}}]}}`, []string{"not run", "nothing is known: no such host"}, []string{"none known"}},
+		"never yet": {`{"hits":{"hits":[]}}`, []string{"Nobody has looked yet"}, []string{"none known"}},
+	} {
+		c := stand(t, func(path string, body map[string]any) (int, string) {
+			if body["aggs"] == nil && tt.last != "" {
+				if body["size"] == 1.0 {
+					return 0, tt.last
+				}
+				return 0, `{"hits":{"hits":[]}}`
+			}
+			return answer(path, body)
+		})
+		_, body := c.Get("/security")
+		_, part, _ := strings.Cut(body, `id="p-dependencies"`)
+		part, _, _ = strings.Cut(part, "</section>")
+		for _, want := range tt.says {
+			if !strings.Contains(part, want) {
+				t.Errorf("%s: %q is not in %s", name, want, part)
+			}
+		}
+		for _, not := range tt.not {
+			if strings.Contains(part, not) {
+				t.Errorf("%s: %q is in %s", name, not, part)
+			}
+		}
+	}
+}
+
+func stand(t *testing.T, answer pagetest.Elasticsearch) *pagetest.Stand {
 	t.Helper()
-	return pagetest.New(t, func() elastic.Rights { return pagetest.Rights() }, answer, func(s *page.Site) error { return s.Add(Page()) })
+	s := pagetest.New(t)
+	s.Search = answer
+	s.Add(Page())
+	return s
 }
 
 func TestPage(t *testing.T) {
@@ -45,7 +95,7 @@ func TestPage(t *testing.T) {
 	if status != http.StatusOK {
 		t.Fatalf("%d %s", status, body)
 	}
-	for _, want := range []string{"/v1/sessions", "too many requests", "a&lt;b&gt;", "WordPress", "sqlmap", "25\u00a0%", "client.ip%3A%22192.0.2.1%22"} {
+	for _, want := range []string{"/v1/sessions", "too many requests", "a&lt;b&gt;", "WordPress", "sqlmap", "25 %", "client.ip%3A%22192.0.2.1%22"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("%q is not in the page", want)
 		}

@@ -8,7 +8,6 @@ import (
 
 	"pharos/console/page"
 	"pharos/console/pagetest"
-	"pharos/elastic"
 )
 
 // answer is Elasticsearch's to the page's questions, as 8.19 writes it.
@@ -32,9 +31,12 @@ func answer(_ string, body map[string]any) (int, string) {
 		{` + at + `,"purchases":{"value":3},"shop.revenue_minor.EUR":{"value":20},"shop.revenue_minor.JPY":{"value":1200}}]}}}`
 }
 
-func stand(t *testing.T, answer pagetest.Elasticsearch) *pagetest.Console {
+func stand(t *testing.T, answer pagetest.Elasticsearch) *pagetest.Stand {
 	t.Helper()
-	return pagetest.New(t, func() elastic.Rights { return pagetest.Rights() }, answer, func(s *page.Site) error { return s.Add(Page()) })
+	s := pagetest.New(t)
+	s.Search = answer
+	s.Add(Page())
+	return s
 }
 
 func TestPage(t *testing.T) {
@@ -44,7 +46,7 @@ func TestPage(t *testing.T) {
 	if status != http.StatusOK {
 		t.Fatalf("%d %s", status, body)
 	}
-	for _, want := range []string{"&lt;lamp&gt;", "1.2\u00a0k JPY", "No average order", "active visitors in the minute of 12:00:00", "25\u00a0%", "10\u00a0%", "40\u00a0%", `id="revenue-EUR"`} {
+	for _, want := range []string{"&lt;lamp&gt;", "1.2 k JPY", "No average order", "active visitors in the minute of 12:00:00", "25 %", "10 %", "40 %", `id="revenue-EUR"`} {
 		if !strings.Contains(body, want) {
 			t.Errorf("%q is not in the page", want)
 		}

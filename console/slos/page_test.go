@@ -8,10 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"pharos/console/page"
-	"pharos/console/sitetest"
+	"pharos/console/pagetest"
 	"pharos/console/slos"
-	"pharos/console/watcherapi"
 	"pharos/slo"
 )
 
@@ -41,26 +39,20 @@ func elasticsearch(target string, body map[string]any) (int, string) {
 	return http.StatusOK, `{"hits":{"total":{"value":1},"hits":[]},"aggregations":{"groups":{"buckets":[` + windows("") + `]}}}`
 }
 
-func newStand(t *testing.T, user string) *sitetest.Stand {
+func newStand(t *testing.T, user string) *pagetest.Stand {
 	t.Helper()
 	objectives, err := slo.Load(os.DirFS("../../objectives"), ".")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := sitetest.New(t, func(site *page.Site, _ *watcherapi.Client) error {
-		for _, p := range (slos.SLOs{Objectives: objectives, Runbooks: "https://runbooks.test"}).Pages() {
-			if err := site.Add(p); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	s := pagetest.New(t)
+	s.Add(slos.SLOs{Objectives: objectives, Runbooks: "https://runbooks.test"}.Pages()...)
 	s.Search = elasticsearch
 	s.SignIn(user)
 	return s
 }
 
-func holds(t *testing.T, s *sitetest.Stand, path string, want ...string) {
+func holds(t *testing.T, s *pagetest.Stand, path string, want ...string) {
 	t.Helper()
 	status, body := s.Get(path)
 	_, main, _ := strings.Cut(body, "<main")

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"pharos/internal/httpserver"
 	"pharos/internal/look"
 )
 
@@ -41,7 +42,7 @@ func (p *Page) Handler(next http.Handler) http.Handler {
 		h["Content-Security-Policy"], h["Referrer-Policy"], h["X-Content-Type-Options"] = policy, referrer, sniff
 		h["Access-Control-Allow-Origin"] = anyone // it is public, and holds nothing of who asks
 		body, etag, length := one.plain, one.etag, one.length
-		if takesGzip(r.Header) {
+		if httpserver.TakesGzip(r.Header) {
 			body, etag, length = one.zipped, one.zippedETag, one.zippedBytes
 			h["Content-Encoding"] = gzip
 		}
@@ -57,21 +58,6 @@ func (p *Page) Handler(next http.Handler) http.Handler {
 			_, _ = w.Write(body) // a reader that left is nobody's fault
 		}
 	})
-}
-
-// takesGzip reports whether a client takes gzip; one that refuses it by q=0 does
-// not.
-func takesGzip(h http.Header) bool {
-	for _, line := range h["Accept-Encoding"] {
-		for part := range strings.SplitSeq(line, ",") {
-			name, weight, _ := strings.Cut(strings.TrimSpace(part), ";")
-			if strings.EqualFold(strings.TrimSpace(name), "gzip") {
-				weight = strings.ReplaceAll(weight, " ", "")
-				return strings.Trim(strings.TrimPrefix(strings.ToLower(weight), "q="), "0.") != "" || weight == ""
-			}
-		}
-	}
-	return false
 }
 
 // matches compares weakly, as RFC 9110 (section 13.1.2) asks: a proxy may have

@@ -2,7 +2,9 @@ package support
 
 import (
 	"context"
+	"maps"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +13,6 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"pharos/console/operatorapi"
-	"pharos/console/page"
 	"pharos/console/pagetest"
 	"pharos/elastic"
 	"pharos/internal/fault"
@@ -51,7 +52,7 @@ const failedLine = `{"@timestamp":"2026-11-21T11:58:53.758Z","message":"GET /v1/
 "http":{"request":{"method":"GET","id":"4c78"},"route":"/v1/feed","response":{"status_code":404,"body":{"bytes":50}}},"event":{"duration":8645151},
 "error":{"message":"not-found: <script>"},"user":{"id":"u-1"}}`
 
-func stand(t *testing.T, api *users, rights func() elastic.Rights) (*pagetest.Console, *observer.ObservedLogs) {
+func stand(t *testing.T, api *users, rights func() elastic.Rights) (*pagetest.Stand, *observer.ObservedLogs) {
 	t.Helper()
 	core, lines := observer.New(zap.InfoLevel)
 	answer := func(_ string, body map[string]any) (int, string) {
@@ -62,10 +63,11 @@ func stand(t *testing.T, api *users, rights func() elastic.Rights) (*pagetest.Co
 		return 0, `{"hits":{"total":{"value":7},"hits":[{"_source":` + hit + `}]}}`
 	}
 	s := Support{API: api, Log: zap.New(core)}
-	return pagetest.New(t, rights, answer, func(site *page.Site) error {
-		s.Actions(site)
-		return site.Add(s.Page())
-	}), lines
+	c := pagetest.New(t)
+	c.Search, c.Rights = answer, func(string) elastic.Rights { return rights() }
+	s.Actions(c.Site)
+	c.Add(s.Page())
+	return c, lines
 }
 
 func all() elastic.Rights { return pagetest.Rights() }
@@ -81,8 +83,8 @@ func TestAUser(t *testing.T) {
 		t.Fatalf("%d %s", status, body)
 	}
 	for _, want := range []string{
-		"&lt;Ada&gt;", "active", "act=suspend", "7 in the log", "8.65\u00a0ms", "not-found: &lt;script&gt;", "/traces/bc74339325908ef1385e11970f008ad7",
-		"GET /v1/feed?q=&lt;i&gt;", "12.5\u00a0ms", "mongodb", "/traces/t1", "cursor=c2", "spam", "http.request.id%3A%22r1%22",
+		"&lt;Ada&gt;", "active", "act=suspend", "7 in the log", "8.65 ms", "not-found: &lt;script&gt;", "/traces/bc74339325908ef1385e11970f008ad7",
+		"GET /v1/feed?q=&lt;i&gt;", "12.5 ms", "mongodb", "/traces/t1", "cursor=c2", "spam", "http.request.id%3A%22r1%22",
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("%q is not in the page", want)
@@ -112,14 +114,14 @@ func TestSuspendAndReactivate(t *testing.T) {
 	t.Parallel()
 	api := &users{}
 	c, lines := stand(t, api, all)
-	form := map[string]string{"id": "u-1", "handle": "ada", "reason": " spam "}
-	if status, body := c.Post("/support/suspend", form); status != http.StatusSeeOther || api.suspended == nil {
+	form := url.Values{"id": {"u-1"}, "handle": {"ada"}, "reason": {" spam "}}
+	if status, _, body := c.Post("/support/suspend", form); status != http.StatusSeeOther || api.suspended == nil {
 		t.Fatalf("%d %s", status, body)
 	}
 	if _, body := c.Get("/support?handle=ada"); !strings.Contains(body, "act=reactivate") {
 		t.Error("a suspended user can't be reactivated")
 	}
-	if status, _ := c.Post("/support/reactivate", form); status != http.StatusSeeOther || api.suspended != nil {
+	if status, _, _ := c.Post("/support/reactivate", form); status != http.StatusSeeOther || api.suspended != nil {
 		t.Fatal(status)
 	}
 	var actions []any
@@ -137,10 +139,10 @@ func TestSuspendAndReactivate(t *testing.T) {
 
 func TestWhatIsNotDone(t *testing.T) {
 	t.Parallel()
-	good := map[string]string{"id": "u-1", "handle": "ada", "reason": "spam"}
-	change := func(name, value string) map[string]string {
-		form := map[string]string{"id": good["id"], "handle": good["handle"], "reason": good["reason"]}
-		form[name] = value
+	good := url.Values{"id": {"u-1"}, "handle": {"ada"}, "reason": {"spam"}}
+	change := func(name, value string) url.Values {
+		form := maps.Clone(good)
+		form.Set(name, value)
 		return form
 	}
 	// withdrawn has the rights at sign-in, and none any more when it counts.
@@ -154,7 +156,7 @@ func TestWhatIsNotDone(t *testing.T) {
 		}
 	}
 	for name, tc := range map[string]struct {
-		form   map[string]string
+		form   url.Values
 		rights func() elastic.Rights
 		status int
 	}{
@@ -171,7 +173,7 @@ func TestWhatIsNotDone(t *testing.T) {
 			t.Parallel()
 			api := &users{}
 			c, lines := stand(t, api, tc.rights)
-			status, body := c.Post("/support/suspend", tc.form)
+			status, _, body := c.Post("/support/suspend", tc.form)
 			if status != tc.status || api.suspended != nil || lines.Len() > 0 {
 				t.Errorf("%d, suspended %v, %d lines: %s", status, api.suspended, lines.Len(), body)
 			}

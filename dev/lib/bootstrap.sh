@@ -40,7 +40,7 @@ install_packages() {
 		apt-get -q -o DPkg::Lock::Timeout=300 update ||
 			echo "apt-get update failed; going on with the lists that are here"
 		apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "$@"' sh "$@"
-	for unit in nginx redis-server mariadb; do
+	for unit in nginx redis-server mariadb docker; do
 		case " $* " in *" ${unit%-server}"*) as_root update-rc.d "$unit" disable ;; esac
 	done
 	if [[ -n $ours ]]; then
@@ -94,6 +94,7 @@ tool_binaries() {
 	beats) say filebeat=./filebeat heartbeat=./heartbeat metricbeat=./metricbeat ;;
 	process-compose) say process-compose=github.com/f1bonacc1/process-compose/src ;;
 	lint) say golangci-lint=github.com/golangci/golangci-lint/v2/cmd/golangci-lint ;;
+	vuln) say govulncheck=golang.org/x/vuln/cmd/govulncheck ;;
 	compose) say docker-compose=github.com/docker/compose/v2/cmd ;;
 	esac
 }

@@ -28,6 +28,9 @@ port_names() { setting_names | grep '_PORT$' | grep -vx SMTP_PORT; }
 # Those that need not be set: commented out, with their default.
 tuning_names() { sed -n 's/^# \([A-Z][A-Z0-9_]*\)=.*/\1/p' "$PHAROS_ROOT/.env.example"; }
 
+# serves_tls: nginx has a certificate, given or made at its start
+serves_tls() { [[ -n $TLS_CERT_FILE || $TLS_SELF_SIGNED == on ]]; }
+
 # load_settings FILE exports the settings of an .env. As with docker compose, a
 # variable of the environment wins.
 load_settings() {

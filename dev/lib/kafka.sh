@@ -1,10 +1,12 @@
 # shellcheck shell=bash
 # Sourced by dev/lib/bootstrap.sh: gets Apache Kafka, for BUS=kafka.
 
-readonly KAFKA_VERSION=4.1.0
+# Not 4: Filebeat 7.17 reads with the protocol of its time (JoinGroup version 1),
+# which Kafka 4 has dropped (KIP-896).
+readonly KAFKA_RELEASE=3.9.1
 # Of the list of all its jars with their sums.
-readonly KAFKA_SHA256=ed221617419d07bb7659b744f3b4c53389f757df65c937c410a73b099b49d884
-readonly KAFKA_DIR=$PHAROS_CACHE/kafka-$KAFKA_VERSION
+readonly KAFKA_SHA256=b3b7bf1437a17128e976956ed81436976a32d68f712cf18f518710b215e8b4ee
+readonly KAFKA_DIR=$PHAROS_CACHE/kafka-$KAFKA_RELEASE
 
 # The broker and what it needs, from Maven: the archive of the project's own
 # site cannot be had from a package registry. Its own local repository, because
@@ -23,7 +25,7 @@ fetch_kafka() {
     <dependency>
       <groupId>org.apache.kafka</groupId>
       <artifactId>kafka_2.13</artifactId>
-      <version>$KAFKA_VERSION</version>
+      <version>$KAFKA_RELEASE</version>
     </dependency>
     <!-- Without it Kafka logs nothing. -->
     <dependency>

@@ -103,6 +103,18 @@ check_settings() {
 	if [[ -n $TLS_CERT_FILE && -z $TLS_KEY_FILE || -z $TLS_CERT_FILE && -n $TLS_KEY_FILE ]]; then
 		say "TLS_CERT_FILE and TLS_KEY_FILE: give both or neither"
 	fi
+	if [[ $TLS_SELF_SIGNED != on && $TLS_SELF_SIGNED != off ]]; then
+		say "TLS_SELF_SIGNED is '$TLS_SELF_SIGNED': on or off"
+	fi
+	if [[ -n $TLS_REDIRECT ]] && ! serves_tls; then
+		say "TLS_REDIRECT sends users to TLS, and there is no certificate: set TLS_CERT_FILE and TLS_KEY_FILE, or TLS_SELF_SIGNED=on"
+	fi
+	if [[ ! $TLS_REDIRECT =~ ^([1-9][0-9]{0,4})?$ ]]; then
+		say "TLS_REDIRECT is '$TLS_REDIRECT', which is no port"
+	fi
+	if [[ ! $HSTS_MAX_AGE =~ ^[0-9]+$ ]]; then
+		say "HSTS_MAX_AGE is '$HSTS_MAX_AGE', which is no number of seconds"
+	fi
 }
 
 check_ports() {
@@ -110,7 +122,7 @@ check_ports() {
 	local -A seen=()
 	lowest=$(cat /proc/sys/net/ipv4/ip_unprivileged_port_start 2>/dev/null || echo 1024)
 	for name in $(port_names); do
-		[[ $name != NGINX_TLS_PORT || -n $TLS_CERT_FILE ]] || continue
+		[[ $name != NGINX_TLS_PORT ]] || serves_tls || continue
 		port=${!name}
 		address=127.0.0.1
 		case $name in NGINX_PORT | NGINX_TLS_PORT) address=$NGINX_LISTEN_ADDR ;; esac

@@ -81,6 +81,8 @@ derive_settings() {
 
 	derive PHAROS_URL "http://$host:$NGINX_PORT"
 	derive NGINX_URL "$PHAROS_URL"
+	derive NGINX_TLS_URL "https://$host:$NGINX_TLS_PORT"
+	derive NGINX_TLS_PROBE "$(if serves_tls; then say true; else say false; fi)"
 	derive STATUS_URL "${STATUS_URL:-$PHAROS_URL/status}"
 	derive API_URLS "http://127.0.0.1:$API_1_PORT,http://127.0.0.1:$API_2_PORT"
 	derive FEED_URLS "http://127.0.0.1:$FEED_1_PORT,http://127.0.0.1:$FEED_2_PORT"

@@ -1,10 +1,23 @@
 #!/bin/sh
-# Starts one of Elastic's Beats: beat.sh filebeat|heartbeat|metricbeat
+# Starts one of Elastic's Beats: beat.sh filebeat|filebeat-queue|heartbeat|metricbeat
+# With BUS=kafka Filebeat writes to Kafka, and filebeat-queue is the Filebeat that
+# reads from there.
 . "$(dirname "$0")/lib.sh"
 
-mkdir -p "$PHAROS_STATE/data/$1"
+name=$1 beat=$1
+set -- -c "$PHAROS_ROOT/$name/$name.yml"
+case $name in
+filebeat)
+	[ "$BUS" != kafka ] || set -- "$@" -c "$PHAROS_ROOT/filebeat/filebeat-to-kafka.yml"
+	;;
+filebeat-queue)
+	beat=filebeat
+	set -- -c "$PHAROS_ROOT/filebeat/filebeat-from-kafka.yml"
+	;;
+esac
+mkdir -p "$PHAROS_STATE/data/$name"
 
 # strict.perms: the configuration belongs to who cloned the repository.
-exec "$PHAROS_BEATS/$1" --strict.perms=false -c "$PHAROS_ROOT/$1/$1.yml" \
-	--path.home "$PHAROS_STATE/data/$1" --path.config "$PHAROS_ROOT/$1" \
-	--path.data "$PHAROS_STATE/data/$1" --path.logs "$PHAROS_STATE/logs/$1"
+exec "$PHAROS_BEATS/$beat" --strict.perms=false "$@" \
+	--path.home "$PHAROS_STATE/data/$name" --path.config "$PHAROS_ROOT/$beat" \
+	--path.data "$PHAROS_STATE/data/$name" --path.logs "$PHAROS_STATE/logs/$name"

@@ -2,12 +2,13 @@
 # Apache Kafka, broker and controller in one process: the bus, with BUS=kafka.
 . "$(dirname "$0")/lib.sh"
 
-data=$PHAROS_STATE/data/kafka
+# A folder that a newer Kafka has written (data/kafka was 4.1's) cannot be opened.
+data=$PHAROS_STATE/data/kafka-3.9
 run=$PHAROS_STATE/run/kafka
 mkdir -p "$run"
 
-# One node: nothing can be replicated. Topics are made by who uses them, with
-# their settings; both listeners ask for the password, since every user of this
+# One node: nothing can be replicated. The shop's topics are made by who uses them,
+# with their settings, Filebeat's by its first line; both listeners ask for the password, since every user of this
 # machine can reach loopback.
 # In quotes: what begins with a digit is a number to JAAS, and refused.
 login="org.apache.kafka.common.security.plain.PlainLoginModule required username=\"pharos\" password=\"$KAFKA_PASSWORD\" user_pharos=\"$KAFKA_PASSWORD\";"
@@ -26,7 +27,8 @@ sasl.mechanism.controller.protocol=PLAIN
 listener.name.client.plain.sasl.jaas.config=$login
 listener.name.controller.plain.sasl.jaas.config=$login
 log.dirs=$data
-auto.create.topics.enable=false
+auto.create.topics.enable=true
+num.partitions=4
 offsets.topic.num.partitions=4
 offsets.topic.replication.factor=1
 transaction.state.log.replication.factor=1

@@ -174,7 +174,7 @@ func (s *Server) signIn(c *gin.Context) {
 func (s *Server) checkSession(c *gin.Context) { c.Status(http.StatusNoContent) }
 
 func (s *Server) signOut(c *gin.Context) {
-	s.answer(c, s.Service.SignOut(c.Request.Context(), identity(c).SessionID))
+	s.answer(c, s.Service.SignOut(c.Request.Context(), identity(c).SessionID, identity(c).UserID))
 }
 
 type newPost struct {

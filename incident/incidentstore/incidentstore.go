@@ -77,10 +77,18 @@ func (s *Store) Incidents(ctx context.Context, f incident.Filter) ([]incident.St
 	if f.Limit == 0 {
 		f.Limit = defaultLimit
 	}
-	hits, err := s.index(incidentsIndex).Search(ctx, map[string]any{
+	body := map[string]any{
 		"query": esdoc.Filter(conditions...), "size": f.Limit,
 		"sort": []any{map[string]any{"started_at": "desc"}, map[string]any{"id": "asc"}},
-	})
+	}
+	if f.After != "" {
+		last, err := s.Incident(ctx, f.After)
+		if err != nil {
+			return nil, fmt.Errorf("incidents after %s: %w", f.After, err)
+		}
+		body["search_after"] = []any{last.StartedAt.UnixMilli(), last.ID}
+	}
+	hits, err := s.index(incidentsIndex).Search(ctx, body)
 	if err != nil {
 		return nil, err
 	}

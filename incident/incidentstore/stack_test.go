@@ -86,6 +86,32 @@ func TestRealElasticsearch(t *testing.T) {
 		has(t, s, name, true, incident.Filter{Since: now.Add(time.Minute)})
 		has(t, s, name, false, incident.Filter{Since: now.Add(2 * time.Minute)})
 		has(t, s, name, true, incident.Filter{Since: now.Add(2 * time.Minute), Keys: []string{"x", incident.Key(a)}})
+
+		// Page by page, without those of other tests.
+		second := got.Incident
+		second.ID = name + "-2"
+		if _, err := s.Save(t.Context(), incident.Stored{Incident: second}); err != nil {
+			t.Fatal(err)
+		}
+		var pages []string
+		for f := (incident.Filter{State: incident.Closed, Limit: 1}); ; {
+			list, err := s.Incidents(t.Context(), f)
+			if err != nil || len(list) > 1 {
+				t.Fatalf("%d, %v", len(list), err)
+			}
+			if len(list) == 0 {
+				break
+			}
+			if f.After = list[0].ID; strings.HasPrefix(f.After, name) {
+				pages = append(pages, f.After)
+			}
+		}
+		if !slices.Equal(pages, []string{name, name + "-2"}) {
+			t.Errorf("closed, page by page: %v", pages)
+		}
+		if _, err := s.Incidents(t.Context(), incident.Filter{After: "none"}); !fault.Is(err, fault.NotFound) {
+			t.Errorf("after one that is not there: %v", err)
+		}
 	})
 
 	t.Run("claims", func(t *testing.T) {

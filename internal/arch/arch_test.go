@@ -22,6 +22,7 @@ const module = "pharos/"
 var may = map[string][]string{
 	// thinking
 	"tasks":             {},
+	"vulnscan":          {},
 	"feed":              {"funcmetrics"},
 	"funcmetrics":       {},
 	"jobs":              {"jobs/bigdec", "tasks"},
@@ -34,6 +35,7 @@ var may = map[string][]string{
 	"backup":            {},
 	"retention":         {},
 	"retention/sweep":   {"elastic", "retention"},
+	"signals":           {"elastic"},
 	"watcher/document":  {},
 	"watcher/mustache":  {"watcher/document"},
 	"watcher/painless":  {"watcher/document"},
@@ -98,11 +100,10 @@ var may = map[string][]string{
 	"console/functions":     {"console/operatorapi", "console/page", "console/series", "console/session", "elastic"},
 	"console/operatorapi":   {},
 	"console/page":          {"console/session", "elastic"},
-	"console/pagetest":      {"console/page", "console/session", "elastic"},
-	"console/security":      {"console/page", "console/series", "console/session", "elastic"},
+	"console/pagetest":      {"console/page", "console/session", "console/watcherapi", "elastic"},
+	"console/security":      {"console/page", "console/series", "console/session", "elastic", "vulnscan"},
 	"console/series":        {"console/page", "elastic"},
 	"console/session":       {"elastic"},
-	"console/sitetest":      {"console/page", "console/session", "console/watcherapi", "elastic"},
 	"console/slos":          {"console/kql", "console/page", "console/session", "slo", "slo/rollup", "watcher/document"},
 	"console/services":      {"console/kql", "console/page", "console/session", "console/watcherapi", "elastic"},
 	"console/shop":          {"console/page", "console/series", "console/session", "elastic", "shop"},
@@ -113,6 +114,9 @@ var may = map[string][]string{
 	"console/uptime":        {"console/days", "console/page", "console/session", "elastic", "slo", "slo/rollup"},
 	"console/watcherapi":    {},
 	"console/kql":           {"elastic", "watcher/datemath"},
+	"kibana":                {"elastic"},
+	"kibana/generate":       {"kibana"},
+	"kibana/kibanaapi":      {"kibana"},
 	// wiring
 	"cmd/api":       {"api", "funcmetrics", "funcmetrics/redisqueue", "funcmetrics/sqlstore", "jobs", "jobs/mongostore", "jobs/taskqueue", "shop", "shop/busconn", "shop/redisbus"},
 	"cmd/jobs":      {"funcmetrics", "funcmetrics/redisqueue", "funcmetrics/sqlstore", "jobs", "jobs/mongostore", "jobs/taskqueue"},
@@ -120,15 +124,16 @@ var may = map[string][]string{
 	"cmd/intake":    {"intake", "elastic"},
 	"cmd/ingest":    {"funcmetrics", "funcmetrics/redisqueue", "shop", "shop/busconn", "shop/mongostore"},
 	"cmd/analytics": {"elastic", "funcmetrics", "funcmetrics/redisqueue", "shop", "shop/busconn", "shop/mongostore"},
-	"cmd/pharos":    {"accesslog", "backup", "backup/mongobackup", "backup/sqlbackup", "elastic", "feed/mongostore", "incident", "load", "retention", "retention/sweep", "shop", "shop/busconn", "slo", "slo/rollup", "watcher/action/pagerduty", "watcher/action/slack", "watcher/alert", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/httpcall", "watcher/outbox", "watcher/replay"},
+	"cmd/pharos":    {"accesslog", "backup", "backup/mongobackup", "backup/sqlbackup", "elastic", "feed/mongostore", "incident", "kibana/kibanaapi", "load", "retention", "retention/sweep", "shop", "shop/busconn", "slo", "slo/rollup", "vulnscan", "watcher/action/pagerduty", "watcher/action/slack", "watcher/alert", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/httpcall", "watcher/outbox", "watcher/replay"},
 	"cmd/console":   {"console/alerts", "console/assets", "console/capacity", "console/functions", "console/incidents", "console/logs", "console/operatorapi", "console/overview", "console/page", "console/security", "console/services", "console/session", "console/shop", "console/slos", "console/statuspage", "console/support", "console/traces", "console/uptime", "console/watcherapi", "elastic", "slo"},
-	"cmd/watcher":   {"elastic", "incident", "incident/incidentstore", "retention", "retention/sweep", "slo", "slo/rollup", "watcher", "watcher/action/email", "watcher/action/index", "watcher/action/logging", "watcher/action/pagerduty", "watcher/action/slack", "watcher/action/webhook", "watcher/alert", "watcher/alerthttp", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/esstore", "watcher/httpcall", "watcher/lease", "watcher/mustache", "watcher/outbox", "watcher/pagerdutyhook", "watcher/scheduler", "watcher/shipped", "watcher/viewstore", "watcher/watchdog", "watcher/watcherhttp"},
+	"cmd/watcher":   {"elastic", "incident", "incident/incidentstore", "retention", "retention/sweep", "signals", "slo", "slo/rollup", "watcher", "watcher/action/email", "watcher/action/index", "watcher/action/logging", "watcher/action/pagerduty", "watcher/action/slack", "watcher/action/webhook", "watcher/alert", "watcher/alerthttp", "watcher/alerting", "watcher/alertstore", "watcher/document", "watcher/esstore", "watcher/httpcall", "watcher/lease", "watcher/mustache", "watcher/outbox", "watcher/pagerdutyhook", "watcher/scheduler", "watcher/shipped", "watcher/viewstore", "watcher/watchdog", "watcher/watcherhttp"},
 }
 
 // plumbing lists what the packages under internal/ may import of each other.
 var plumbing = map[string][]string{
 	"internal/arch":        {},
 	"internal/attempts":    {},
+	"internal/certs":       {},
 	"internal/env":         {},
 	"internal/fault":       {},
 	"internal/faultproxy":  {},
@@ -157,8 +162,11 @@ var drivers = map[string][]string{
 	"github.com/elastic/go-elasticsearch": {"elastic"},
 	"github.com/elastic/go-docappender":   {"intake"},
 	"github.com/elastic/apm-data":         {"intake"},
+	"go.opentelemetry.io/collector":       {"intake"},
+	"google.golang.org/grpc":              {"intake"},
 	"github.com/golang-jwt/jwt":           {"api", "feed/feedhttp"},
 	"github.com/hibiken/asynq":            {"jobs/taskqueue"},
+	"github.com/klauspost/compress":       {"internal/httpserver"},
 	"github.com/twmb/franz-go":            {"shop/kafkabus"},
 	"github.com/axiomhq/hyperloglog":      {"shop"},
 	"github.com/caarlos0/env":             {"internal/env"},
@@ -176,7 +184,7 @@ var drivers = map[string][]string{
 	"github.com/failsafe-go/failsafe-go":  {"internal/resilience"},
 	"golang.org/x/crypto/argon2":          {"feed"},
 	"github.com/prometheus/client_golang": {"cmd/feed", "cmd/jobs", "feed/mongostore", "feed/sqlstore", "funcmetrics", "funcmetrics/sqlstore", "intake", "internal/httpserver", "internal/mongoconn", "internal/mysqlconn", "internal/obs", "internal/redisconn", "internal/resilience", "jobs/mongostore", "retention/sweep", "shop", "shop/busconn", "shop/mongostore", "watcher/scheduler"},
-	"testing":                             {"console/pagetest", "console/sitetest", "feed/storetest", "internal/faultproxy", "internal/teststack", "shop/bustest", "watcher/receivertest"},
+	"testing":                             {"console/pagetest", "feed/storetest", "internal/faultproxy", "internal/teststack", "shop/bustest", "watcher/receivertest"},
 }
 
 func TestImports(t *testing.T) {

@@ -92,7 +92,9 @@ func traceID(c *gin.Context) {
 	c.Next()
 }
 
-// measure counts requests and their time by route, method and status.
+// measure counts requests and their time by route, method and status, and those
+// that have a transaction by whether the agent recorded it: what is sent can be
+// held against what arrives.
 func measure(reg prometheus.Registerer) gin.HandlerFunc {
 	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "http_server_request_duration_seconds",
@@ -102,12 +104,19 @@ func measure(reg prometheus.Registerer) gin.HandlerFunc {
 	inFlight := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "http_server_requests_in_flight", Help: "Requests being answered.",
 	})
-	reg.MustRegister(seconds, inFlight)
+	traced := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "http_server_requests_traced_total",
+		Help: "Requests that had a transaction, by whether the agent recorded it (sampled).",
+	}, []string{"sampled"})
+	reg.MustRegister(seconds, inFlight, traced)
 	return func(c *gin.Context) {
 		start := time.Now()
 		inFlight.Inc()
 		defer inFlight.Dec()
 		c.Next()
+		if tx := apm.TransactionFromContext(c.Request.Context()); tx != nil {
+			traced.WithLabelValues(strconv.FormatBool(tx.Sampled())).Inc()
+		}
 		seconds.WithLabelValues(route(c), method(c), strconv.Itoa(c.Writer.Status())).Observe(time.Since(start).Seconds())
 	}
 }
@@ -130,9 +139,14 @@ func method(c *gin.Context) string {
 }
 
 // accessLog writes one line for each request: the only place where a request
-// and what went wrong with it are logged.
-func accessLog(log *zap.Logger) gin.HandlerFunc {
+// and what went wrong with it are logged. It counts the lines.
+func accessLog(log *zap.Logger, reg prometheus.Registerer) gin.HandlerFunc {
 	log = log.WithOptions(zap.WithCaller(false))
+	logged := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "http_server_requests_logged_total",
+		Help: "Requests that have a line in the access log.",
+	})
+	reg.MustRegister(logged)
 	return func(c *gin.Context) {
 		start := time.Now()
 		c.Next()
@@ -169,6 +183,7 @@ func accessLog(log *zap.Logger) gin.HandlerFunc {
 				fields = append(fields, zap.String("error.type", "panic"), zap.String("error.stack_trace", p.stack))
 			}
 		}
+		logged.Inc()
 		entry.Write(fields...)
 	}
 }

@@ -37,9 +37,10 @@ func NewRouter(tel *obs.Telemetry, opts RouterOptions) *gin.Engine {
 	r.Use(
 		requestID,
 		apmgin.Middleware(r, apmgin.WithTracer(tel.Tracer), apmgin.WithRequestIgnorer(isHousekeeping)),
+		hideSecrets,
 		traceID,
 		measure(tel.Metrics),
-		accessLog(tel.Log),
+		accessLog(tel.Log, tel.Metrics),
 		recovery(tel.Tracer),
 	)
 	r.NoRoute(func(c *gin.Context) { Problem(c, fault.New(fault.NotFound, "Nothing is served at this path.")) })

@@ -4,6 +4,7 @@ package look
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -36,6 +37,7 @@ type Assets struct {
 
 type asset struct {
 	content     []byte
+	zipped      []byte // by gzip, once for all who ask; nil: it would be no smaller
 	contentType string
 	hash        string
 }
@@ -79,9 +81,31 @@ func (a *Assets) read(from fs.FS) error {
 			return err
 		}
 		sum := sha256.Sum256(content)
-		a.named[name] = asset{content, contentType, hex.EncodeToString(sum[:8])}
+		zipped, err := zip(content)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		a.named[name] = asset{content, zipped, contentType, hex.EncodeToString(sum[:8])}
 		return nil
 	})
+}
+
+func zip(content []byte) ([]byte, error) {
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err != nil {
+		return nil, fmt.Errorf("compress: %w", err)
+	}
+	if _, err := w.Write(content); err != nil {
+		return nil, fmt.Errorf("compress: %w", err)
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("compress: %w", err)
+	}
+	if b.Len() >= len(content) {
+		return nil, nil
+	}
+	return b.Bytes(), nil
 }
 
 // URL is the address of a file; an error if there is none of that name.
@@ -109,9 +133,15 @@ func (a *Assets) Serve(c *gin.Context) {
 		c.Header("Cache-Control", "public, max-age=31536000, immutable")
 	}
 	c.Header("Content-Type", f.contentType)
-	c.Header("ETag", `"`+f.hash+`"`)
 	c.Header("X-Content-Type-Options", "nosniff")
-	http.ServeContent(c.Writer, c.Request, name, time.Time{}, bytes.NewReader(f.content))
+	c.Header("Vary", "Accept-Encoding")
+	content, tag := f.content, f.hash
+	if f.zipped != nil && httpserver.TakesGzip(c.Request.Header) {
+		content, tag = f.zipped, f.hash+"-gzip"
+		c.Header("Content-Encoding", "gzip")
+	}
+	c.Header("ETag", `"`+tag+`"`)
+	http.ServeContent(c.Writer, c.Request, name, time.Time{}, bytes.NewReader(content))
 }
 
 // SetHeaders says what a browser may do with a page.

@@ -1,11 +1,70 @@
 package look
 
 import (
+	"compress/gzip"
 	"fmt"
+	"io"
 	"math"
+	"net/http"
+	"net/http/httptest"
 	"regexp"
+	"strings"
 	"testing"
+	"testing/fstest"
+
+	"github.com/gin-gonic/gin"
 )
+
+func TestAssetsAreZippedOnce(t *testing.T) {
+	gin.SetMode(gin.TestMode)
+	long := strings.Repeat("a { color: red }\n", 100)
+	a, err := NewAssets("/static/", fstest.MapFS{"long.css": {Data: []byte(long)}, "short.css": {Data: []byte("a{}")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := gin.New()
+	r.GET("/static/*filepath", a.Serve)
+	ask := func(name string, header ...string) *http.Response {
+		t.Helper()
+		address, err := a.URL(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req := httptest.NewRequest(http.MethodGet, address, nil)
+		for i := 0; i+1 < len(header); i += 2 {
+			req.Header.Set(header[i], header[i+1])
+		}
+		rec := httptest.NewRecorder()
+		r.ServeHTTP(rec, req)
+		if res := rec.Result(); res.Header.Get("Vary") != "Accept-Encoding" || res.Header.Get("Cache-Control") != "public, max-age=31536000, immutable" {
+			t.Errorf("%s: %v", name, res.Header)
+		}
+		return rec.Result()
+	}
+	plain, zipped, short := ask("long.css"), ask("long.css", "Accept-Encoding", "gzip, br"), ask("short.css", "Accept-Encoding", "gzip")
+	if text, _ := io.ReadAll(plain.Body); string(text) != long || plain.Header.Get("Content-Encoding") != "" {
+		t.Errorf("%d bytes, %v", len(text), plain.Header)
+	}
+	unzipped, err := gzip.NewReader(zipped.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(unzipped); err != nil || string(text) != long || zipped.Header.Get("Content-Encoding") != "gzip" || zipped.Header.Get("Content-Type") != "text/css; charset=utf-8" {
+		t.Errorf("%d bytes, %v, %v", len(text), err, zipped.Header)
+	}
+	if text, _ := io.ReadAll(short.Body); string(text) != "a{}" || short.Header.Get("Content-Encoding") != "" {
+		t.Errorf("%s, %v", text, short.Header)
+	}
+	// Each form has a tag of its own, by which it is asked for again.
+	for encoding, tag := range map[string]string{"": plain.Header.Get("ETag"), "gzip": zipped.Header.Get("ETag")} {
+		if again := ask("long.css", "Accept-Encoding", encoding, "If-None-Match", tag); again.StatusCode != http.StatusNotModified {
+			t.Errorf("%q with %s: %d", encoding, tag, again.StatusCode)
+		}
+	}
+	if plain.Header.Get("ETag") == zipped.Header.Get("ETag") {
+		t.Error("both forms have one tag")
+	}
+}
 
 // TestContrast holds the colours to WCAG 2's ratios, in both schemes.
 func TestContrast(t *testing.T) {

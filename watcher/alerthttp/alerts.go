@@ -53,6 +53,20 @@ func (a *api) say(do func(ctx context.Context, id, by string) (alert.Alert, erro
 }
 
 func (a *api) listSilences(c *gin.Context, by Caller) (int, any, error) {
+	limit, err := limitOf(c)
+	if err != nil {
+		return 0, nil, err
+	}
+	switch c.Query("state") {
+	case "":
+	case "ended":
+		ended, err := a.Alerts.Store.EndedSilences(c.Request.Context(), alerting.EndedFilter{
+			Before: a.Now(), Maintenance: !by.May[ReadAlerts], After: c.Query("after"), Limit: limit + 1,
+		})
+		return paged(ended, limit, func(s alert.Silence) string { return s.ID }, err)
+	default:
+		return 0, nil, fault.Field(fault.InvalidParameter, "state", "It must be ended, or left out for those that are not.")
+	}
 	silences, err := a.Alerts.Store.Silences(c.Request.Context(), a.Now())
 	if !by.May[ReadAlerts] {
 		silences = slices.DeleteFunc(silences, func(s alert.Silence) bool { return !s.Maintenance })
@@ -130,5 +144,5 @@ func (a *api) addSilence(c *gin.Context, by Caller) (int, any, error) {
 }
 
 func (a *api) endSilence(c *gin.Context, _ Caller) (int, any, error) {
-	return http.StatusNoContent, nil, a.Alerts.Store.DeleteSilence(c.Request.Context(), c.Param("id"))
+	return http.StatusNoContent, nil, a.Alerts.Store.EndSilence(c.Request.Context(), c.Param("id"), a.Now().UTC())
 }

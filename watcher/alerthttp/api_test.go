@@ -217,6 +217,25 @@ func TestSilences(t *testing.T) {
 	path := "/v1/silences/" + document.String(document.At(made, "id"))
 	s.call("oncall", "DELETE", path, "", 204)
 	s.call("oncall", "DELETE", path, "", 404)
+
+	// What is over is listed by itself, page by page; a viewer sees maintenance only.
+	s.alerts.silences = nil
+	for n := range 3 {
+		s.alerts.silences = append(s.alerts.silences, alert.Silence{ID: fmt.Sprintf("ended-%d", n), Maintenance: n != 1, EndsAt: now})
+	}
+	s.call("support", "GET", "/v1/silences", "", 200, `"items":[]`)
+	s.call("support", "GET", "/v1/silences?state=ended&limit=2", "", 200, `"id":"ended-0"`, `"id":"ended-1"`, `"next":"ended-1"`)
+	for query, count := range map[string]int{"after=ended-1&limit=2": 1, "": 3} {
+		o := s.call("support", "GET", "/v1/silences?state=ended&"+query, "", 200)
+		if list, _ := document.At(o, "items").([]any); len(list) != count || document.At(o, "next") != nil {
+			t.Errorf("%s: %d, next %v", query, len(list), document.At(o, "next"))
+		}
+	}
+	o := s.call("viewer", "GET", "/v1/silences?state=ended", "", 200, `"id":"ended-0"`, `"id":"ended-2"`)
+	if list, _ := document.At(o, "items").([]any); len(list) != 2 {
+		t.Errorf("a viewer sees %d", len(list))
+	}
+	s.call("support", "GET", "/v1/silences?state=all", "", 400, `"field":"state"`)
 }
 
 func TestIncidentsAndChanges(t *testing.T) {
@@ -228,6 +247,13 @@ func TestIncidentsAndChanges(t *testing.T) {
 	s.call("viewer", "GET", "/v1/incidents?state=open", "", 200, `"id":"`+id+`"`)
 	s.call("viewer", "GET", "/v1/incidents?state=closed", "", 200, `"items":[]`)
 	s.call("viewer", "GET", "/v1/incidents?state=all", "", 400, `"field":"state"`)
+	for n := range 2 {
+		s.incidents.kept[fmt.Sprint("old-", n)] = incident.Stored{Incident: incident.Incident{ID: fmt.Sprint("old-", n), State: incident.Closed}}
+	}
+	s.call("viewer", "GET", "/v1/incidents?state=closed&limit=1", "", 200, `"id":"old-0"`, `"next":"old-0"`)
+	if last := s.call("viewer", "GET", "/v1/incidents?state=closed&limit=1&after=old-0", "", 200, `"id":"old-1"`); document.At(last, "next") != nil {
+		t.Error("there is a page after the last one")
+	}
 	s.call("viewer", "GET", "/v1/incidents/x", "", 404)
 	s.call("oncall", "POST", "/v1/incidents/"+id+"/notes", `{"text":"the cache"}`, 201, `"kind":"note"`)
 	s.call("oncall", "POST", "/v1/incidents/"+id+"/notes", `{}`, 400, `"field":"text"`)

@@ -101,11 +101,11 @@ func Register(r *gin.Engine, cfg Config) {
 		{"POST", "/alerts/:id/unack", Operate, "", a.say(cfg.Alerts.Unacknowledge)},
 		{"POST", "/alerts/:id/resolve", Operate, "", a.say(cfg.Alerts.Resolve)},
 
-		{"GET", "/silences", ReadIncidents, "", a.listSilences},
+		{"GET", "/silences", ReadIncidents, "state after limit", a.listSilences},
 		{"POST", "/silences", Operate, "", a.addSilence},
 		{"DELETE", "/silences/:id", Operate, "", a.endSilence},
 
-		{"GET", "/incidents", ReadIncidents, "state limit", a.listIncidents},
+		{"GET", "/incidents", ReadIncidents, "state after limit", a.listIncidents},
 		{"POST", "/incidents", Operate, "", a.declare},
 		{"GET", "/incidents/:id", ReadIncidents, "", a.getIncident},
 		{"POST", "/incidents/:id/notes", Operate, "", a.note},
@@ -159,16 +159,27 @@ func (a *api) handle(need Privilege, params []string, do handler) gin.HandlerFun
 	}
 }
 
-// items is a list as it is answered.
+// items is a list as it is answered. Next is what the parameter after takes for
+// the page after this one; empty: this is the last.
 type items[T any] struct {
-	Items []T `json:"items"`
+	Items []T    `json:"items"`
+	Next  string `json:"next,omitempty"`
 }
 
 func list[T any](all []T, err error) (int, any, error) {
 	if all == nil {
 		all = []T{}
 	}
-	return http.StatusOK, items[T]{all}, err
+	return http.StatusOK, items[T]{Items: all}, err
+}
+
+// paged is list of a page of at most limit, made of one more where there is one.
+func paged[T any](all []T, limit int, id func(T) string, err error) (int, any, error) {
+	if len(all) <= limit {
+		return list(all, err)
+	}
+	all = all[:limit]
+	return http.StatusOK, items[T]{all, id(all[limit-1])}, err
 }
 
 func decode(c *gin.Context, into any) error { return httpserver.DecodeJSON(c, into, maxBody) }

@@ -11,20 +11,21 @@ import (
 )
 
 func (a *api) listIncidents(c *gin.Context, by Caller) (int, any, error) {
-	f := incident.Filter{State: incident.State(c.Query("state"))}
+	f := incident.Filter{State: incident.State(c.Query("state")), After: c.Query("after")}
 	if f.State != "" && f.State != incident.Open && f.State != incident.Closed {
 		return 0, nil, fault.Field(fault.InvalidParameter, "state", "It must be open or closed.")
 	}
-	var err error
-	if f.Limit, err = limitOf(c); err != nil {
+	limit, err := limitOf(c)
+	if err != nil {
 		return 0, nil, err
 	}
+	f.Limit = limit + 1
 	stored, err := a.Incidents.Store.Incidents(c.Request.Context(), f)
 	incidents := make([]incident.Incident, 0, len(stored))
 	for _, s := range stored {
 		incidents = append(incidents, s.Incident)
 	}
-	return list(incidents, err)
+	return paged(incidents, limit, func(i incident.Incident) string { return i.ID }, err)
 }
 
 func (a *api) getIncident(c *gin.Context, _ Caller) (int, any, error) {

@@ -87,10 +87,24 @@ func (*alerts) Lead(context.Context, string) (alert.Lead, outbox.Revision, error
 	return alert.Lead{}, outbox.Revision{}, nil
 }
 
-func (m *alerts) Silences(context.Context, time.Time) ([]alert.Silence, error) {
+func (m *alerts) Silences(_ context.Context, now time.Time) ([]alert.Silence, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.Clone(m.silences), nil
+	return slices.DeleteFunc(slices.Clone(m.silences), func(s alert.Silence) bool { return !s.EndsAt.After(now) }), nil
+}
+
+func (m *alerts) EndedSilences(_ context.Context, f alerting.EndedFilter) ([]alert.Silence, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var list []alert.Silence
+	past := f.After == ""
+	for _, s := range m.silences {
+		if past && len(list) < f.Limit && !s.EndsAt.After(f.Before) && (s.Maintenance || !f.Maintenance) {
+			list = append(list, s)
+		}
+		past = past || s.ID == f.After
+	}
+	return list, nil
 }
 
 func (m *alerts) SaveSilence(_ context.Context, s alert.Silence) error {
@@ -100,14 +114,14 @@ func (m *alerts) SaveSilence(_ context.Context, s alert.Silence) error {
 	return nil
 }
 
-func (m *alerts) DeleteSilence(_ context.Context, id string) error {
+func (m *alerts) EndSilence(_ context.Context, id string, now time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	i := slices.IndexFunc(m.silences, func(s alert.Silence) bool { return s.ID == id })
+	i := slices.IndexFunc(m.silences, func(s alert.Silence) bool { return s.ID == id && s.EndsAt.After(now) })
 	if i < 0 {
 		return fault.New(fault.NotFound, "There is no such silence.")
 	}
-	m.silences = slices.Delete(m.silences, i, i+1)
+	m.silences[i].EndsAt = now
 	return nil
 }
 
@@ -143,7 +157,11 @@ func (m *incidents) Incidents(_ context.Context, f incident.Filter) ([]incident.
 			list = append(list, i)
 		}
 	}
-	return list, nil
+	slices.SortFunc(list, func(a, b incident.Stored) int { return cmp.Compare(a.ID, b.ID) })
+	if at := slices.IndexFunc(list, func(i incident.Stored) bool { return i.ID == f.After }); f.After != "" {
+		list = list[at+1:]
+	}
+	return list[:min(f.Limit, len(list))], nil
 }
 
 func (m *incidents) SaveChange(_ context.Context, c incident.Change) error {

@@ -43,6 +43,14 @@ type Filter struct {
 	Limit   int       // 0: 1,000
 }
 
+// EndedFilter narrows a list of silences that are over.
+type EndedFilter struct {
+	Before      time.Time // ended by then
+	Maintenance bool      // only maintenance windows
+	After       string    // the last of the page before; fault.NotFound if it is gone
+	Limit       int
+}
+
 // Store keeps alerts, the latest page of each service, and silences. Writes are
 // compare-and-set: fault.Conflict if the document has changed; the zero Revision
 // asks that there is none.
@@ -56,7 +64,10 @@ type Store interface {
 	// Silences returns those that end after now.
 	Silences(ctx context.Context, now time.Time) ([]alert.Silence, error)
 	SaveSilence(ctx context.Context, s alert.Silence) error
-	DeleteSilence(ctx context.Context, id string) error // fault.NotFound
+	// EndSilence ends one at a time: what has begun by then is kept with that end,
+	// what has not is removed. fault.NotFound if there is none, or none any more.
+	EndSilence(ctx context.Context, id string, now time.Time) error
+	EndedSilences(ctx context.Context, f EndedFilter) ([]alert.Silence, error) // the latest end first
 }
 
 // Outbox takes messages; outbox.Sender is one.

@@ -92,7 +92,11 @@ func (m *memory) SaveSilence(_ context.Context, s alert.Silence) error {
 	return nil
 }
 
-func (m *memory) DeleteSilence(_ context.Context, id string) error {
+func (m *memory) EndedSilences(context.Context, alerting.EndedFilter) ([]alert.Silence, error) {
+	return nil, nil
+}
+
+func (m *memory) EndSilence(_ context.Context, id string, _ time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.silences = slices.DeleteFunc(m.silences, func(s alert.Silence) bool { return s.ID == id })

@@ -113,37 +113,3 @@ func (s *Store) SaveLead(ctx context.Context, l alert.Lead, r outbox.Revision) e
 	}{kind{"lead"}, l}, r)
 	return err
 }
-
-// Silences returns the silences that end after now, the first to end first.
-func (s *Store) Silences(ctx context.Context, now time.Time) ([]alert.Silence, error) {
-	hits, err := s.index(silencesIndex).Search(ctx, map[string]any{
-		"query": esdoc.Filter(since("ends_at", "gt", now)),
-		"size":  defaultLimit, "sort": []any{map[string]any{"ends_at": "asc"}, map[string]any{"id": "asc"}},
-	})
-	if err != nil {
-		return nil, err
-	}
-	list := make([]alert.Silence, 0, len(hits))
-	for _, h := range hits {
-		var one alert.Silence
-		if err := json.Unmarshal(h.Source, &one); err != nil {
-			return nil, fmt.Errorf("read silences: %w", err)
-		}
-		list = append(list, one)
-	}
-	return list, nil
-}
-
-// SaveSilence keeps a new silence; fault.Conflict if its ID is taken.
-func (s *Store) SaveSilence(ctx context.Context, silence alert.Silence) error {
-	_, err := s.put(ctx, silencesIndex, silence.ID, silence, outbox.Revision{})
-	return err
-}
-
-// DeleteSilence removes a silence; fault.NotFound.
-func (s *Store) DeleteSilence(ctx context.Context, id string) error {
-	if err := s.index(silencesIndex).Delete(ctx, id); err != nil {
-		return fmt.Errorf("delete silence: %w", err)
-	}
-	return nil
-}

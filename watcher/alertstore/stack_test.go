@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -124,11 +125,54 @@ func TestRealElasticsearch(t *testing.T) {
 		if list, err := s.Silences(t.Context(), now.Add(time.Hour)); err != nil || slices.ContainsFunc(list, func(x alert.Silence) bool { return x.ID == name }) {
 			t.Errorf("still there when it is over: %+v, %v", list, err)
 		}
-		if err := s.DeleteSilence(t.Context(), name); err != nil {
+		// One that has begun is kept with its end, one that has not is removed.
+		ended := now.Add(time.Minute)
+		if err := s.EndSilence(t.Context(), name, ended); err != nil {
 			t.Error(err)
 		}
-		if err := s.DeleteSilence(t.Context(), name); !fault.Is(err, fault.NotFound) {
-			t.Errorf("deleted twice: %v", err)
+		if err := s.EndSilence(t.Context(), name, ended); !fault.Is(err, fault.NotFound) {
+			t.Errorf("ended twice: %v", err)
+		}
+		planned := want
+		planned.ID, planned.StartsAt, planned.EndsAt = name+"-planned", now.Add(2*time.Hour), now.Add(3*time.Hour)
+		if err := s.SaveSilence(t.Context(), planned); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.EndSilence(t.Context(), planned.ID, now); err != nil {
+			t.Error(err)
+		}
+		window := want
+		window.ID, window.Maintenance, window.Title, window.EndsAt = name+"-window", true, "New disks", ended
+		if err := s.SaveSilence(t.Context(), window); err != nil {
+			t.Fatal(err)
+		}
+		// Page by page, without those of other tests.
+		pages := func(f alerting.EndedFilter) (ids []string) {
+			f.Before, f.Limit = now.Add(4*time.Hour), 1
+			for {
+				list, err := s.EndedSilences(t.Context(), f)
+				if err != nil || len(list) > 1 {
+					t.Fatalf("%d, %v", len(list), err)
+				}
+				if len(list) == 0 {
+					return ids
+				}
+				if f.After = list[0].ID; strings.HasPrefix(f.After, name) {
+					ids = append(ids, f.After)
+					if !list[0].EndsAt.Equal(ended) {
+						t.Errorf("%s ended at %s", f.After, list[0].EndsAt)
+					}
+				}
+			}
+		}
+		if got := pages(alerting.EndedFilter{}); !slices.Equal(got, []string{name, name + "-window"}) {
+			t.Errorf("ended: %v", got)
+		}
+		if got := pages(alerting.EndedFilter{Maintenance: true}); !slices.Equal(got, []string{name + "-window"}) {
+			t.Errorf("maintenance that ended: %v", got)
+		}
+		if _, err := s.EndedSilences(t.Context(), alerting.EndedFilter{Before: now, After: planned.ID, Limit: 1}); !fault.Is(err, fault.NotFound) {
+			t.Errorf("after one that is gone: %v", err)
 		}
 	})
 

@@ -78,8 +78,13 @@ func (m *memory) SaveSilence(context.Context, alert.Silence) error {
 	return fault.New(fault.InvalidParameter, "a replay has no silences")
 }
 
-// DeleteSilence implements alerting.Store.
-func (m *memory) DeleteSilence(_ context.Context, id string) error {
+// EndedSilences implements alerting.Store.
+func (m *memory) EndedSilences(context.Context, alerting.EndedFilter) ([]alert.Silence, error) {
+	return nil, nil
+}
+
+// EndSilence implements alerting.Store.
+func (m *memory) EndSilence(_ context.Context, id string, _ time.Time) error {
 	return fault.New(fault.NotFound, "no silence %s", id)
 }
 

@@ -40,6 +40,16 @@ export function write(unit, x) {
   }
 }
 
+// An axis is as wide as its longest label, and no narrower than others of the
+// page, so that their plots begin at one line.
+function width(u, labels, axis, cycle) {
+  const a = u.axes[axis];
+  if (cycle > 1) return a._size;
+  u.ctx.font = a.font[0];
+  const longest = Math.max(0, ...(labels ?? []).map((text) => u.ctx.measureText(text).width));
+  return Math.max(64, Math.ceil(longest / devicePixelRatio) + a.ticks.size + a.gap + 2);
+}
+
 const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
 // A colour that a canvas understands: light-dark() is for style sheets only.
@@ -99,7 +109,7 @@ function draw(figure) {
       x: { time: true, range: () => [chart.from, chart.to] },
       y: chart.log ? { distr: 3 } : { range: (_, low, high) => [low < 0 ? low * 1.05 : 0, high > 0 ? high * 1.05 : 1] },
     },
-    axes: [{ ...axis, values: times, space: 72 }, { ...axis, size: 64, values: (_, ticks) => ticks.map((t) => (t == null ? "" : write(chart.unit, t))) }],
+    axes: [{ ...axis, values: times, space: 72 }, { ...axis, size: width, values: (_, ticks) => ticks.map((t) => (t == null ? "" : write(chart.unit, t))) }],
     series: [{ label: "time", value: (_, t) => (t == null ? "" : new Date(t * 1000).toLocaleString(undefined, { hourCycle: "h23" })) }, ...series],
     hooks: {
       setSelect: [(self) => {

@@ -9,10 +9,19 @@ export function refresh(changed) {
   const said = document.createElement("p");
   said.className = "stale";
   said.setAttribute("role", "status");
+  // A page that leads elsewhere leads to the sign-in, and from there back to here.
+  const signIn = () => {
+    const link = document.createElement("a");
+    link.href = location.href;
+    link.textContent = "Sign in again";
+    said.replaceChildren(`This is the state of ${since.toLocaleTimeString()}: your session has ended. `, link, ".");
+    document.getElementById("main").prepend(said);
+  };
   const load = async () => {
     if (document.hidden || String(getSelection()).length > 0 || document.querySelector("dialog[open], .pick[open]")) return;
     try {
-      const res = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "error" });
+      const res = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "manual" });
+      if (res.type === "opaqueredirect") { signIn(); return; }
       if (!res.ok) throw new Error(`the answer was ${res.status}`);
       const next = new DOMParser().parseFromString(await res.text(), "text/html");
       for (const part of document.querySelectorAll(parts)) {
