@@ -53,6 +53,9 @@ test-backup: ## back up, restore, upgrade, change secrets: on a stack of their o
 rotate-secrets: ## new values for secrets: make rotate-secrets NAMES="JWT_KEY REDIS_PASSWORD", or all of them
 	@dev/rotate-secrets $(or $(NAMES),--all)
 
+test-kibana: ## what Kibana's panels ask, asked of a stack of its own (minutes; not part of make test)
+	@PHAROS_KIBANA=1 dev/with-stack go test -count=1 -timeout 15m -run '^TestKibanasQuestionsHaveAnswers$$' ./e2e
+
 lint: ## vet, golangci-lint, gofmt and shellcheck
 	@dev/lint
 
@@ -71,5 +74,5 @@ bench: ## what the goals name, measured on servers of its own: docs/benchmarks.m
 bench-console: ## the console's pages over 5,000,000 log lines (about 20 minutes)
 	@PHAROS_BENCH=1 dev/with-stack go test -count=1 -timeout 60m -v -run '^TestConsole$$' ./bench
 
-.PHONY: backup restore upgrade test-backup rotate-secrets
-.PHONY: help kibana up down status logs clean build test test-oracle test-kafka test-compose lint vuln sbom fuzz bench bench-console
+.PHONY: help kibana test-kibana up down status logs clean build test test-oracle test-kafka test-compose test-backup backup restore \
+	upgrade rotate-secrets lint vuln sbom fuzz bench bench-console

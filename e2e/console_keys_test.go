@@ -49,6 +49,12 @@ func (b *browser) keys(keys ...string) {
 	}
 }
 
+// ready waits until the page's script has run, which knows the keys.
+func (b *browser) ready() {
+	b.t.Helper()
+	b.do(chromedp.Poll(`document.readyState === "complete"`, nil))
+}
+
 // tabTo goes on by the tabulator until an element of this text has the focus.
 func (b *browser) tabTo(text string, most int) {
 	b.t.Helper()
@@ -104,6 +110,7 @@ func (b *browser) walkByKeys(requestID, name string) {
 	}
 	b.keys(os.Getenv("SUPPORT_PASSWORD"))
 	b.follow(chromedp.KeyEvent(kb.Enter), "#p-traffic")
+	b.ready()
 
 	b.keys(kb.Tab)
 	if f := b.focused(); f.Text != "Skip to the content" {
@@ -118,12 +125,14 @@ func (b *browser) walkByKeys(requestID, name string) {
 
 	b.keys("g")
 	b.follow(chromedp.KeyEvent("l"), "#q")
+	b.ready()
 	b.do(input.DispatchKeyEvent(input.KeyDown).WithKey("/").WithCode("Slash").WithText("/"), input.DispatchKeyEvent(input.KeyUp).WithKey("/").WithCode("Slash"))
 	if f := b.focused(); f.ID != "q" || f.Text != "" {
 		t.Errorf("/ leads to %+v", f)
 	}
 	b.keys("http.request.id:" + requestID)
 	b.follow(chromedp.KeyEvent(kb.Enter), "#rows tr[data-row]")
+	b.ready()
 	for _, step := range []struct {
 		key string
 		row int
@@ -138,6 +147,7 @@ func (b *browser) walkByKeys(requestID, name string) {
 	b.shot("line")
 	b.tabTo("Trace", 5)
 	b.follow(chromedp.KeyEvent(kb.Enter), ".waterfall")
+	b.ready()
 	b.keys("j")
 	if f := b.focused(); f.Row != 0 || !strings.Contains(strings.ReplaceAll(f.Text, "\u00a0", " "), name) {
 		t.Errorf("j leads to %+v", f)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -25,7 +26,7 @@ type setupCertificates struct {
 func (s *setupCertificates) Run(_ context.Context, c *cli) error {
 	const day = 24 * time.Hour
 	if s.Days < 1 || s.RenewDays < 1 {
-		return usageError{fmt.Errorf("--days and --renew-days are 1 or more")}
+		return usageError{errors.New("--days and --renew-days are 1 or more")}
 	}
 	made, err := certs.Make(certs.Options{
 		Dir:         s.Dir,

@@ -92,7 +92,7 @@ func (v *vulnCmd) record(ctx context.Context, run vulnscan.Run, scan vulnscan.Sc
 		return err
 	}
 	if len(result.Refused) > 0 {
-		return fmt.Errorf("Elasticsearch refused %d of %d documents: %s", len(result.Refused), len(documents), result.Refused[0].Reason)
+		return fmt.Errorf("%d of %d documents were refused: %s", len(result.Refused), len(documents), result.Refused[0].Reason)
 	}
 	return nil
 }
@@ -101,14 +101,14 @@ func printScan(to io.Writer, asJSON bool, scan vulnscan.Scan) error {
 	if asJSON {
 		return json.NewEncoder(to).Encode(scan)
 	}
-	fmt.Fprintf(to, "%s, %s, %s: %d vulnerabilities, %d called\n", scan.Scanner, scan.Database, scan.Go, len(scan.Findings), scan.Reached())
+	_, _ = fmt.Fprintf(to, "%s, %s, %s: %d vulnerabilities, %d called\n", scan.Scanner, scan.Database, scan.Go, len(scan.Findings), scan.Reached())
 	if len(scan.Findings) == 0 {
 		return nil
 	}
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tREACH\tMODULE\tVERSION\tFIXED IN\tSUMMARY")
+	_, _ = fmt.Fprintln(w, "ID\tREACH\tMODULE\tVERSION\tFIXED IN\tSUMMARY")
 	for _, f := range scan.Findings {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", f.ID, f.Reach, f.Module, f.Version, f.Fixed, f.Summary)
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", f.ID, f.Reach, f.Module, f.Version, f.Fixed, f.Summary)
 	}
 	return w.Flush()
 }

@@ -15,8 +15,8 @@ func basic(user, password string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
 }
 
-// TestScale makes four of api out of two and takes two away again, while requests
-// come in: all four are used, and no request fails.
+// TestScale makes four of api out of two and takes two away again, one after the
+// other, while requests come in: all four are used, and no request fails.
 func TestScale(t *testing.T) {
 	s := open(t)
 	failed := make(chan string, 1)
@@ -63,8 +63,12 @@ func TestScale(t *testing.T) {
 		return ""
 	})
 
-	s.compose(t, "", "up", "-d", "--no-build", "--no-recreate", "--no-deps", "--scale", "api=2", "api")
-	eventually(t, time.Minute, "two of api", func() string { return s.healthy(t, "api", 2) })
+	for n := 3; n >= 2; n-- {
+		s.compose(t, "", "up", "-d", "--no-build", "--no-recreate", "--no-deps", "--scale", fmt.Sprintf("api=%d", n), "api")
+		eventually(t, time.Minute, "less of api", func() string { return s.healthy(t, "api", n) })
+		// nginx asks for api's addresses every second, and tries two of them.
+		time.Sleep(3 * time.Second)
+	}
 }
 
 // healthy says which of a service's containers are not, or that there is another
