@@ -129,19 +129,27 @@ func (c *Client) RestoreSnapshot(ctx context.Context, repository, name string, i
 	if err := c.call(ctx, http.MethodPost, path, body, nil); err != nil {
 		return fmt.Errorf("restore snapshot %s: %w", name, err)
 	}
+	// Not the cluster's health: while a primary waits to be restored that is yellow.
 	for {
-		var health struct {
-			Status string `json:"status"`
-			Moving int    `json:"initializing_shards"`
+		var shards []struct {
+			Index  string `json:"index"`
+			PriRep string `json:"prirep"`
+			State  string `json:"state"`
 		}
-		if err := c.call(ctx, http.MethodGet, "/_cluster/health", nil, &health); err != nil {
+		if err := c.call(ctx, http.MethodGet, "/_cat/shards?format=json&h=index,prirep,state", nil, &shards); err != nil {
 			return fmt.Errorf("wait for snapshot %s to be restored: %w", name, err)
 		}
-		if health.Status != "red" && health.Moving == 0 {
+		waiting := 0
+		for _, s := range shards {
+			if s.PriRep == "p" && s.State != "STARTED" {
+				waiting++
+			}
+		}
+		if waiting == 0 && len(shards) >= len(indices) {
 			return nil
 		}
 		if err := sleep(ctx, pollEvery); err != nil {
-			return fmt.Errorf("snapshot %s is not restored yet, the cluster is %s: %w", name, health.Status, err)
+			return fmt.Errorf("snapshot %s is not restored yet, %d shards are missing: %w", name, waiting, err)
 		}
 	}
 }

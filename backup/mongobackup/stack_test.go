@@ -5,12 +5,16 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/rand"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/mongo"
 	"go.mongodb.org/mongo-driver/mongo/options"
 
 	"pharos/backup/mongobackup"
@@ -19,7 +23,7 @@ import (
 )
 
 // TestExportAndImport exports the stack's database, which others write to, and
-// brings two collections of it back under names of the test's own.
+// brings two collections of the test's own back under other names.
 func TestExportAndImport(t *testing.T) {
 	db, err := mongobackup.Open(t.Context(), teststack.Config[mongobackup.Config](t))
 	if err != nil {
@@ -29,12 +33,16 @@ func TestExportAndImport(t *testing.T) {
 	if v, err := db.Version(t.Context()); err != nil || !strings.Contains(v, ".") {
 		t.Errorf("version %q, %v", v, err)
 	}
+	id := "testbackup" + strings.ToLower(rand.Text()[:8])
+	users, posts := id+"users", id+"posts"
+	fill(t, users, 4)
+	fill(t, posts, 2500) // more than a batch
 	folder := filepath.Join(t.TempDir(), "mongodb")
 	exported, err := db.Export(t.Context(), folder)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if exported["users"] < 4 { // the demo's
+	if exported[users] != 4 || exported[posts] != 2500 {
 		t.Fatalf("exported %v", exported)
 	}
 	if again, err := db.Import(t.Context(), folder); err == nil {
@@ -44,16 +52,15 @@ func TestExportAndImport(t *testing.T) {
 		t.Error("an empty folder was imported")
 	}
 
-	id := "testbackup" + strings.ToLower(rand.Text()[:8])
 	other := t.TempDir()
 	want := map[string]int64{}
-	for _, name := range []string{"users", "posts"} {
-		renamed := id + name
+	for _, name := range []string{users, posts} {
+		renamed := "again" + name
 		want[renamed] = exported[name]
 		t.Cleanup(func() { drop(t, renamed) })
 		copyFile(t, filepath.Join(folder, name+".bson.gz"), filepath.Join(other, renamed+".bson.gz"))
 		metadata := unzip(t, filepath.Join(folder, name+".metadata.json.gz"))
-		for _, part := range []string{`"indexes"`, `"options"`, `"collectionName":"` + name + `"`, `"_id_"`} {
+		for _, part := range []string{`"indexes"`, `"options"`, `"collectionName":"` + name + `"`, `"_id_"`, `"unique":true`} {
 			if !strings.Contains(metadata, part) {
 				t.Errorf("the metadata of %s lacks %s: %s", name, part, metadata)
 			}
@@ -71,7 +78,7 @@ func TestExportAndImport(t *testing.T) {
 	}
 	for renamed := range want {
 		for _, end := range []string{".bson.gz", ".metadata.json.gz"} {
-			name := strings.TrimPrefix(renamed, id)
+			name := strings.TrimPrefix(renamed, "again")
 			before := strings.ReplaceAll(unzip(t, filepath.Join(folder, name+end)), `"collectionName":"`+name+`"`, "")
 			after := strings.ReplaceAll(unzip(t, filepath.Join(again, renamed+end)), `"collectionName":"`+renamed+`"`, "")
 			if before != after {
@@ -84,10 +91,33 @@ func TestExportAndImport(t *testing.T) {
 	broken := t.TempDir()
 	t.Cleanup(func() { drop(t, id+"broken") })
 	zip(t, filepath.Join(broken, id+"broken.metadata.json.gz"), `{"options":{},"indexes":[],"collectionName":"x","type":"collection"}`)
-	text := unzip(t, filepath.Join(folder, "users.bson.gz"))
+	text := unzip(t, filepath.Join(folder, users+".bson.gz"))
 	zip(t, filepath.Join(broken, id+"broken.bson.gz"), text[:len(text)-3])
 	if _, err := db.Import(t.Context(), broken); err == nil || !strings.Contains(err.Error(), "ends early") {
 		t.Errorf("a broken file: %v", err)
+	}
+}
+
+// fill makes a collection of n documents with a unique index.
+func fill(t *testing.T, name string, n int) {
+	t.Helper()
+	cfg := teststack.Config[mongobackup.Config](t)
+	db, _, err := mongoconn.Connect(t.Context(), mongoconn.Config{URI: cfg.URI, User: cfg.User, Password: cfg.Password, MaxPool: 1}, options.Client())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Client().Disconnect(t.Context()) }()
+	t.Cleanup(func() { drop(t, name) })
+	index := mongo.IndexModel{Keys: bson.D{{Key: "handle", Value: 1}}, Options: options.Index().SetUnique(true)}
+	if _, err := db.Collection(name).Indexes().CreateOne(t.Context(), index); err != nil {
+		t.Fatal(err)
+	}
+	var documents []any
+	for i := range n {
+		documents = append(documents, bson.D{{Key: "handle", Value: fmt.Sprintf("ada %d 🚀", i)}, {Key: "at", Value: time.Now()}, {Key: "raw", Value: []byte{0, 1, 255}}})
+	}
+	if _, err := db.Collection(name).InsertMany(t.Context(), documents); err != nil {
+		t.Fatal(err)
 	}
 }
 
