@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
-	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -12,6 +11,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
 
 	"pharos/internal/certs"
 )
@@ -54,7 +55,7 @@ func TestBeatsTrustTheAuthority(t *testing.T) {
 	})
 	secured := httptest.NewUnstartedServer(says)
 	secured.TLS = &tls.Config{Certificates: []tls.Certificate{own}}
-	secured.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that are to fail
+	secured.Config.ErrorLog = zap.NewStdLog(zap.NewNop()) // of handshakes that are to fail
 	secured.StartTLS()
 	t.Cleanup(secured.Close)
 	plain := httptest.NewServer(says)

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
-	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -14,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
 
 	"pharos/internal/certs"
 )
@@ -36,7 +37,7 @@ func secured(t *testing.T, hosts ...string) (address, authority string) {
 		_, _ = io.WriteString(w, `{}`)
 	}))
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{own}}
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that are to fail
+	server.Config.ErrorLog = zap.NewStdLog(zap.NewNop()) // of handshakes that are to fail
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	return server.URL, filepath.Join(dir, certs.CAFile)

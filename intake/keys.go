@@ -16,7 +16,7 @@ import (
 // defaultKey is the name of the key in INTAKE_API_KEY.
 const defaultKey = "default"
 
-var keyName = regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]{0,62}$`) //nolint:gochecknoglobals // only read
+var keyName = regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]{0,62}$`)
 
 const (
 	hashed = "sha256:"

@@ -145,7 +145,7 @@ func NewNginx(urls []string, report func(error)) Nginx {
 }
 
 // https://nginx.org/en/docs/http/ngx_http_stub_status_module.html
-var statusRequests = regexp.MustCompile(`(?m)^server accepts handled requests\r?\n\s*\d+\s+\d+\s+(\d+)\s*$`) //nolint:gochecknoglobals // only read
+var statusRequests = regexp.MustCompile(`(?m)^server accepts handled requests\r?\n\s*\d+\s+\d+\s+(\d+)\s*$`)
 
 // Read implements [Source].
 func (n Nginx) Read(ctx context.Context) (map[string][]Reading, bool) {
