@@ -105,12 +105,16 @@ func TestShopEventsAreCounted(t *testing.T) {
 	token := s.signUp(t)
 	product := "p-" + strings.ToLower(rand.Text()[:10])
 	for n := range 3 {
-		body := fmt.Sprintf(`{"specversion":"1.0","id":"%s-%d","source":"composetest","type":"shop.product_viewed","time":%q,"data":{"session_id":"s","product_id":%q}}`,
-			product, n, time.Now().UTC().Format(time.RFC3339), product)
-		s.want(t, http.StatusAccepted, nil, "NGINX_PORT", "POST", "/v1/events", body, "Authorization", "Bearer "+token, "Content-Type", "application/cloudevents+json")
+		body := fmt.Sprintf(`{"specversion":"1.0","id":"%s-%d","source":"/composetest","type":"shop.view","data":{"session_id":"s","product_id":%q,"category":"lamps"}}`, product, n, product)
+		var results struct{ Items []struct{ Status string } }
+		s.want(t, http.StatusAccepted, &results, "NGINX_PORT", "POST", "/v1/events", body, "Authorization", "Bearer "+token, "Content-Type", "application/cloudevents+json")
+		if len(results.Items) != 1 || results.Items[0].Status != "accepted" {
+			t.Fatalf("event %d: %+v", n, results)
+		}
 	}
-	eventually(t, 5*time.Minute, "a window of the shop's analytics", func() string {
-		if len(s.search(t, "metrics-shop.analytics-default", query{"match_all": query{}})) == 0 {
+	// A shop that falls silent is waited for as long as SHOP_IDLE_AFTER.
+	eventually(t, 5*time.Minute, "the product's window", func() string {
+		if len(s.search(t, "metrics-shop.analytics-default", term("shop.product", product))) == 0 {
 			return "no document"
 		}
 		return ""
