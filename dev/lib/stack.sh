@@ -174,8 +174,12 @@ last_lines() {
 
 # ---- Start, wait, stop ----------------------------------------------------------------
 
-# start_stack PROCESS… starts the stack, or only these and what they wait for.
-start_stack() {
+# start_stack starts all processes of the stack.
+start_stack() { start_processes; }
+
+# start_processes PROCESS… starts these and what they wait for; with none, all.
+# shellcheck disable=SC2120 # none is given by start_stack
+start_processes() {
 	local name settings=()
 	open_closed_folders
 	rm -f "$PHAROS_STATE/run/changed-secrets"
