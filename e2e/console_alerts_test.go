@@ -91,7 +91,7 @@ func TestConsoleAlerts(t *testing.T) {
 	b.open("/watches/" + id)
 	b.do(press(`form[action$="/deactivate"] button`), chromedp.WaitVisible(`form[action$="/activate"]`, chromedp.ByQuery))
 	b.open(at)
-	b.do(press(`form[action$="/resolve"] button`), says("p-facts", "by oncall"))
+	b.do(press(`form[action$="/resolve"] button`), says("p-facts", "Resolved"))
 	eventually(t, arrival, "the incident's end", func() string {
 		b.open(incident)
 		if text := b.text("main"); !strings.Contains(text, "closed") {

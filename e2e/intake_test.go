@@ -115,7 +115,7 @@ func TestOpenTelemetryJoinsTheTrace(t *testing.T) {
 		if len(from) != 2 || len(of) != 1 {
 			return fmt.Sprintf("%+v %+v%s", from, of, s.tail("pharos/intake*.log"))
 		}
-		if of[0].Parent.ID != api || of[0].Processor.Event != "transaction" || !strings.HasPrefix(of[0].Agent.Name, "opentelemetry") {
+		if of[0].Parent.ID != api || of[0].Processor.Event != "transaction" || of[0].Agent.Name != "otlp" {
 			t.Fatalf("%+v", of[0])
 		}
 		return ""

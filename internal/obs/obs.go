@@ -213,6 +213,8 @@ func newTracer(s Service, serverURL string) (*apm.Tracer, error) {
 		// By default the agent drops spans of calls below a millisecond, which
 		// are most of Redis's: a request's time would have a hole there.
 		"ELASTIC_APM_EXIT_SPAN_MIN_DURATION": "0ms",
+		// The agent's default, and the cookie by which a browser owns its jobs.
+		"ELASTIC_APM_SANITIZE_FIELD_NAMES": "password,passwd,pwd,secret,*key,*token*,*session*,*credit*,*card*,*auth*,*principal*,set-cookie,pharos_browser",
 		// service.node.name of every event.
 		"ELASTIC_APM_SERVICE_NODE_NAME": s.Node,
 	}
